@@ -1,0 +1,109 @@
+# Every target works from a fresh clone. `make help` lists them.
+
+PYTHON ?= python3
+PIP_INSTALL = $(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check
+
+# Folders are listed too: their time changes when a file is deleted or renamed.
+SOURCES := $(shell find csrc python -name __pycache__ -prune -o -print) CMakeLists.txt pyproject.toml
+CPP_SOURCES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cuh' -o -name '*.cu')
+
+# CXX only if the user set it: make's own default says nothing about this machine.
+FIND_COMPILER = compiler="$${CXX:-$$(command -v c++ || command -v g++ || command -v clang++ || true)}"
+
+define CHECK_PYTHON
+@command -v $(PYTHON) >/dev/null 2>&1 || { \
+  echo "Missing: Python 3.10 or newer ('$(PYTHON)' is not on this machine)."; \
+  echo "Debian, Ubuntu: sudo apt install python3 python3-venv python3-dev    Fedora: sudo dnf install python3-devel"; \
+  echo "macOS: brew install python    Or name an interpreter: make PYTHON=/path/to/python3"; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+  echo "Missing: Python 3.10 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+  echo "Name a newer one: make PYTHON=/path/to/python3"; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+  echo "Missing: Python's venv module, which makes the folder that everything is installed into."; \
+  echo "Debian, Ubuntu: sudo apt install python3-venv"; exit 1; }
+endef
+
+define CHECK_COMPILER
+@$(FIND_COMPILER); \
+test -n "$$compiler" || { \
+  echo "Missing: a C++ compiler (looked for c++, g++, clang++)."; \
+  echo "Debian, Ubuntu: sudo apt install g++    Fedora: sudo dnf install gcc-c++    macOS: xcode-select --install"; \
+  echo "Or name one: make CXX=/path/to/compiler"; exit 1; }; \
+echo '#include <optional>' | $$compiler -std=c++17 -fsyntax-only -x c++ - || { \
+  echo "Missing: a C++ compiler that knows C++17; '$$compiler' failed on one line of it (see above)."; \
+  echo "Name another: make CXX=/path/to/compiler"; exit 1; }
+@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { \
+  echo "Missing: the header files of Python (Python.h), which the C++ part is compiled against."; \
+  echo "Debian, Ubuntu: sudo apt install python3-dev    Fedora: sudo dnf install python3-devel"; exit 1; }
+endef
+
+.PHONY: help demo test sanitize lint format clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo      run the image pipeline on a photograph, check it, write demo.png"
+	@echo "make test      run the test-suite"
+	@echo "make sanitize  run the test-suite under the address and undefined-behaviour sanitizers"
+	@echo "make lint      check style and types"
+	@echo "make format    put the sources into the project's style"
+	@echo "make clean     remove what these targets made"
+	@echo "PYTHON=... chooses the interpreter, CXX=... the compiler."
+
+demo: .venv/installed
+	@.venv/bin/python examples/demo.py
+
+test: .venv/installed
+	@.venv/bin/python -m pytest -q tests
+
+# The interpreter is not instrumented, so the sanitizers' libraries must be loaded before it starts, and with
+# them libstdc++, whose exceptions AddressSanitizer intercepts. What CPython leaks at exit is not ours.
+sanitize: .venv-sanitize/installed
+	@compiler="$$(cat .venv-sanitize/compiler)"; \
+	preload=; \
+	for library in libasan.so libubsan.so libstdc++.so; do \
+	  path="$$($$compiler -print-file-name=$$library)"; \
+	  test -e "$$path" || { echo "make sanitize needs GCC with its sanitizer libraries, and '$$compiler' has" \
+	    "no $$library. Try: make sanitize CXX=g++"; exit 1; }; \
+	  preload="$$preload $$path"; \
+	done; \
+	LD_PRELOAD="$$preload" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  HYPOTHESIS_PROFILE=sanitize .venv-sanitize/bin/python -m pytest -q tests
+
+lint: .venv-lint/installed
+	.venv-lint/bin/ruff check .
+	.venv-lint/bin/ruff format --check .
+	.venv-lint/bin/mypy --strict python/weightsharing
+	.venv-lint/bin/clang-format --dry-run -Werror $(CPP_SOURCES)
+
+format: .venv-lint/installed
+	.venv-lint/bin/ruff check --fix .
+	.venv-lint/bin/ruff format .
+	.venv-lint/bin/clang-format -i $(CPP_SOURCES)
+
+clean:
+	rm -rf .venv .venv-lint .venv-sanitize build demo.png examples/*.png
+
+.venv/installed: .venv/created $(SOURCES)
+	$(CHECK_COMPILER)
+	@echo "Building and installing weightsharing into $(@D); the first time takes some minutes."
+	@$(PIP_INSTALL) '.[images,plot,test]'
+	@touch $@
+
+.venv-sanitize/installed: .venv-sanitize/created $(SOURCES)
+	$(CHECK_COMPILER)
+	@echo "Building weightsharing with sanitizers into $(@D); this takes some minutes."
+	@$(FIND_COMPILER); echo "$$compiler" > $(@D)/compiler
+	@CXX="$$(cat $(@D)/compiler)" $(PIP_INSTALL) '.[images,plot,test]' \
+	  --config-settings=cmake.define.WEIGHTSHARING_SANITIZE=address,undefined
+	@touch $@
+
+# Dependency groups need a newer pip than the one that comes with older Pythons.
+.venv-lint/installed: .venv-lint/created pyproject.toml
+	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@$(PIP_INSTALL) --group lint
+	@touch $@
+
+.venv/created .venv-lint/created .venv-sanitize/created:
+	$(CHECK_PYTHON)
+	@$(PYTHON) -m venv $(@D)
+	@touch $@

@@ -1,0 +1,119 @@
+// Banks of many filters: an implicit matrix product, filters in the vector lanes, pixels broadcast.
+//
+// The strip keeps the channels of a pixel together; a tile of pixels x vectors of filters stays in registers while all taps
+// pass. Per tap: one load per vector of weights, shared by all pixels, and one broadcast per pixel, shared by all vectors.
+#pragma once
+
+#include "cpu/window.h"
+
+namespace weightsharing::cpu::WEIGHTSHARING_ISA {
+namespace {
+
+// V vectors of filters, P pixels: accumulators P * V, weights V, one broadcast: within the registers.
+template <int V>
+constexpr int bank_pixels = vector_registers == 32 ? (V == 4 ? 6 : V == 2 ? 12 : 16) : (V == 4 ? 2 : V == 2 ? 5 : 10);
+
+template <class T, int reduction, bool keep_nan, int P, int V>
+inline void bank_tile(const T* in, Index in_step, const Index* offset, Index count, const T* packed, T* out) {
+  constexpr int L = lanes<T>;
+  Vector<T> total[P][V];
+  const auto pass = [&](Index from, Index to, Vector<T>(&acc)[P][V]) {
+    for (int p = 0; p < P; ++p)
+      for (int v = 0; v < V; ++v) acc[p][v] = broadcast(identity<reduction, T>);
+    for (Index t = from; t < to; ++t) {
+      Vector<T> w[V];
+      for (int v = 0; v < V; ++v) w[v] = load(packed + (t * V + v) * L);
+      const T* pixel = in + offset[t];
+      for (int p = 0; p < P; ++p) {
+        const Vector<T> r = broadcast(pixel[p * in_step]);
+        for (int v = 0; v < V; ++v) acc[p][v] = contribute<reduction, keep_nan>(acc[p][v], w[v], r);
+      }
+    }
+  };
+  if (reduction != reduce_sum || count <= chunk_taps) {
+    pass(0, count, total);
+  } else {
+    for (int p = 0; p < P; ++p)
+      for (int v = 0; v < V; ++v) total[p][v] = Vector<T>{};
+    for (Index t = 0; t < count; t += chunk_taps) {
+      Vector<T> acc[P][V];
+      pass(t, smaller(t + chunk_taps, count), acc);
+      for (int p = 0; p < P; ++p)
+        for (int v = 0; v < V; ++v) total[p][v] += acc[p][v];
+    }
+  }
+  for (int p = 0; p < P; ++p)
+    for (int v = 0; v < V; ++v) store(out + (p * V + v) * L, total[p][v]);
+}
+
+// One row of n pixels for one block of V vectors of filters, of which `filters` exist.
+template <class T, int reduction, bool keep_nan, int V>
+void bank_row(const WindowParameters<T>& w, const T* in, const T* packed, Index filters, T* post, Index n, const T* divisor,
+              T constant_divisor, bool accumulate) {
+  constexpr int P = bank_pixels<V>, W = V * lanes<T>;
+  T out[P * W];
+  const auto finish = [&](Index x, Index pixels) {
+    for (Index p = 0; p < pixels; ++p) {
+      T* value = out + p * W;
+      if (w.reduction == reduce_mean) {
+        const T count = divisor ? constant_divisor * divisor[x + p] : constant_divisor;
+        for (Index f = 0; f < filters; ++f) value[f] = count > T(0) ? value[f] / count : T(0);
+      }
+      write_units(post + (x + p) * w.post_unit, 1, value, filters, accumulate);
+    }
+  };
+  Index x = 0;
+  for (; x + P <= n; x += P) {
+    bank_tile<T, reduction, keep_nan, P, V>(in + x * w.unit_step, w.unit_step, w.tap_offset, w.taps, packed, out);
+    finish(x, P);
+  }
+  for (; x < n; ++x) {
+    bank_tile<T, reduction, keep_nan, 1, V>(in + x * w.unit_step, w.unit_step, w.tap_offset, w.taps, packed, out);
+    finish(x, 1);
+  }
+}
+
+template <class T, int V>
+void bank_row_of(bool keep_nan, const WindowParameters<T>& w, const T* in, const T* packed, Index filters, T* post, Index n,
+                 const T* divisor, T constant_divisor, bool accumulate) {
+  if (w.reduction == reduce_max)
+    (keep_nan ? bank_row<T, reduce_max, true, V> : bank_row<T, reduce_max, false, V>)(w, in, packed, filters, post, n, divisor,
+                                                                                     constant_divisor, accumulate);
+  else if (w.reduction == reduce_min)
+    (keep_nan ? bank_row<T, reduce_min, true, V> : bank_row<T, reduce_min, false, V>)(w, in, packed, filters, post, n, divisor,
+                                                                                     constant_divisor, accumulate);
+  else
+    bank_row<T, reduce_sum, false, V>(w, in, packed, filters, post, n, divisor, constant_divisor, accumulate);
+}
+
+template <class T>
+void bank(const WindowParameters<T>& w, const Task<T>& task) {
+  const Strip<T>& s = w.strip;
+  const Block b = block_of(s, task.block);
+  T* strip = task.scratch;
+  fill_strip(s, b, task.pre, strip, strip + s.elements + w.scratch_tile);
+  const bool extreme = w.reduction == reduce_max || w.reduction == reduce_min;
+  const bool keep_nan = extreme && !(w.weights_finite && strip_below(s, b, strip, infinity<T>));
+  const StripAxis& rows = s.axis[2];
+  for_outer_units(w, b, [&](Index in, Index out, RowPlace at) {
+    for (Index k = 0; k < b.units[2]; ++k) {
+      T count = static_cast<T>(w.taps);
+      const T* inside = nullptr;
+      if (s.outside == outside_ignore && w.reduction == reduce_mean) {
+        count = w.inside[0][at.unit[0]] * w.inside[1][at.unit[1]] * w.inside[2][b.start[2] + k];
+        inside = w.inside[3] + b.start[3];
+      }
+      const T* row = strip + in + k * unit_rows(rows) * rows.strip_step;
+      for (Index f = 0; f < w.filters; f += w.filter_block) {
+        const Index filters = smaller(w.filter_block, w.filters - f);
+        const T* packed = w.packed + f * w.taps;
+        T* post = task.post + out + f + k * rows.post_step;
+        const auto run = w.filter_block == 4 * lanes<T> ? bank_row_of<T, 4> : w.filter_block == 2 * lanes<T> ? bank_row_of<T, 2> : bank_row_of<T, 1>;
+        run(keep_nan, w, row, packed, filters, post, b.units[3], inside, count, task.accumulate);
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace weightsharing::cpu::WEIGHTSHARING_ISA

@@ -1,0 +1,115 @@
+#include "plan/factorise.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace weightsharing::plan {
+namespace {
+
+double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (double v : values) most = std::max(most, std::abs(v));
+  return most;
+}
+
+// The best rank-one part sigma * u * v' of a rows x columns matrix, by alternating least squares (power iteration) from its
+// largest row; exact to rounding for the separated spectra that filters have.
+void leading_pair(const std::vector<double>& m, Index rows, Index columns, std::vector<double>& u, std::vector<double>& v) {
+  Index best = 0;
+  double most = -1;
+  for (Index i = 0; i < rows; ++i) {
+    double norm = 0;
+    for (Index j = 0; j < columns; ++j) norm += m[i * columns + j] * m[i * columns + j];
+    if (norm > most) most = norm, best = i;
+  }
+  v.assign(m.begin() + best * columns, m.begin() + (best + 1) * columns);
+  u.assign(rows, 0);
+  double before = 0;
+  for (int iteration = 0; iteration < 200; ++iteration) {
+    double vv = 0;
+    for (double x : v) vv += x * x;
+    if (vv == 0) return;
+    double uu = 0;
+    for (Index i = 0; i < rows; ++i) {
+      double sum = 0;
+      for (Index j = 0; j < columns; ++j) sum += m[i * columns + j] * v[j];
+      u[i] = sum / vv;
+      uu += u[i] * u[i];
+    }
+    if (uu == 0) return;
+    for (Index j = 0; j < columns; ++j) {
+      double sum = 0;
+      for (Index i = 0; i < rows; ++i) sum += m[i * columns + j] * u[i];
+      v[j] = sum / uu;
+    }
+    const double size = uu * vv;
+    if (std::abs(size - before) <= 1e-15 * size) break;
+    before = size;
+  }
+  // Equal sizes of both factors keep the intermediate results in range.
+  double uu = 0, vv = 0;
+  for (double x : u) uu = std::max(uu, std::abs(x));
+  for (double x : v) vv = std::max(vv, std::abs(x));
+  if (uu == 0 || vv == 0) return;
+  const double scale = std::sqrt(vv / uu);
+  for (double& x : u) x *= scale;
+  for (double& x : v) x /= scale;
+}
+
+bool split(std::vector<double> rest, const Shape& extents, double bound, std::size_t most_terms, std::vector<Term>& terms) {
+  if (extents.size() == 1) {
+    terms.push_back({{std::move(rest)}});
+    return terms.size() <= most_terms;
+  }
+  const Index rows = extents[0];
+  const Index columns = static_cast<Index>(rest.size()) / rows;
+  const Shape inner(extents.begin() + 1, extents.end());
+  std::vector<double> u, v;
+  while (largest(rest) > bound) {
+    if (terms.size() >= most_terms) return false;
+    leading_pair(rest, rows, columns, u, v);
+    std::vector<Term> parts;
+    const double scale = std::max(largest(u) * static_cast<double>(most_terms), 1e-300);
+    if (!split(v, inner, bound / scale, most_terms - terms.size(), parts)) return false;
+    for (Term& part : parts) {
+      part.factor.insert(part.factor.begin(), u);
+      terms.push_back(std::move(part));
+    }
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < columns; ++j) rest[i * columns + j] -= u[i] * v[j];
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance, std::size_t most_terms) {
+  for (double v : values)
+    if (!std::isfinite(v)) return {};
+  const double most = largest(values);
+  if (most == 0 || most > 1e150 || most < 1e-150) return {};
+  std::vector<Term> terms;
+  if (!split(values, extents, 0.5 * tolerance * most, most_terms, terms)) return {};
+
+  // The promise is checked, not derived: what the terms add up to, and how large they are on the way.
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    double sum = 0, magnitude = 0;
+    for (const Term& term : terms) {
+      double product = 1;
+      std::size_t rest = i;
+      for (std::size_t d = extents.size(); d-- > 0;) {
+        product *= term.factor[d][rest % extents[d]];
+        rest /= extents[d];
+      }
+      sum += product;
+      magnitude += std::abs(product);
+    }
+    error = std::max(error, std::abs(sum - values[i]));
+    size = std::max(size, magnitude);
+  }
+  if (error > tolerance * most || size > 2 * most) return {};
+  return terms;
+}
+
+}  // namespace weightsharing::plan

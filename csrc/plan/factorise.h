@@ -1,0 +1,19 @@
+// A filter as a sum of products of one-dimensional filters.
+#pragma once
+
+#include <vector>
+
+#include "weightsharing/shape.h"
+
+namespace weightsharing::plan {
+
+struct Term {
+  std::vector<std::vector<double>> factor;  // one per axis
+};
+
+// Terms whose sum differs from `values` by at most `tolerance` * max|values| in every element; empty when more than
+// `most_terms` are needed, when a value is not finite, or when the terms are so much larger than their sum that adding them
+// would lose digits.
+std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance, std::size_t most_terms);
+
+}  // namespace weightsharing::plan

@@ -1,0 +1,87 @@
+"""Checks of arrays that a user passed: the values in the type of the network, or an error and nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arguments import whole_number
+from .description import Shape
+
+Array = NDArray[Any]
+
+
+def real_array(name: str, values: Any) -> Array:
+    """Return `values` as an array of real numbers, integers or booleans, without a copy where possible.
+
+    Raises
+    ------
+    TypeError
+        If they are complex numbers, objects, text or anything else that is no real number.
+    ValueError
+        If a nested list is ragged.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{name}: the nested list is ragged or holds something that is no number ({error}); expected an "
+            "array of real numbers, every row of the same length."
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; expected real or integer numbers. Convert the values first, for "
+            "example with .real or .astype('float64')."
+        )
+    return array
+
+
+def shaped_array(name: str, values: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """Return real `values` of exactly this shape, or one number for all of them, in a new array of `dtype`."""
+    array = real_array(name, values)
+    if array.shape not in ((), shape):
+        raise ValueError(f"{name} has the shape {array.shape}; expected {shape}, or one number for all.")
+    return np.array(np.broadcast_to(array, shape), dtype=dtype, order="C")
+
+
+def frozen(array: Array) -> Array:
+    """Return the same array, read-only."""
+    array.setflags(write=False)
+    return array
+
+
+def whole_tuple(name: str, values: Any, axes: int, what: str = "one entry per axis of pre") -> Shape:
+    """Return whole numbers as a tuple; one number stands for all axes.
+
+    Raises
+    ------
+    TypeError
+        If an entry is not a whole number.
+    ValueError
+        If there is another number of entries.
+    """
+    if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)) or np.ndim(values) == 0:
+        return (whole_number(name, values),) * axes
+    entries = tuple(whole_number(f"{name}[{axis}]", value) for axis, value in enumerate(values))
+    if len(entries) != axes:
+        raise ValueError(f"{name} is {entries}; expected one number or {what} ({axes}).")
+    return entries
+
+
+def check_output(out: Any, shape: Shape, dtype: np.dtype[Any], rates: Any) -> None:
+    """Raise unless `out` can take a result of this shape and dtype in place."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is a {type(out).__name__}; expected a NumPy array of shape {shape}, {dtype}.")
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}; expected exactly {dtype}.")
+    if out.shape != shape:
+        raise ValueError(f"out has the shape {out.shape}; expected {shape}.")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; pass an array that can be written.")
+    if not (out.flags.c_contiguous and out.flags.aligned):
+        raise ValueError(f"out has the strides {out.strides}; expected a C-contiguous, aligned array.")
+    if isinstance(rates, np.ndarray) and np.shares_memory(out, rates):
+        raise ValueError("out overlaps the rates in memory; pass a separate array.")

@@ -1,0 +1,131 @@
+"""The CPU backend: hands descriptions, weights and arrays to the C++ core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from ..arrays import Array
+from ..description import Description, PoolingDescription, SharedDescription
+from ..expressions import Expression, Program
+from ..schedule import ClearSum, Project, PushHistory, Schedule, Update
+
+
+def shared_geometry(description: SharedDescription) -> _core.SharedGeometry:
+    """Check the shapes of a filter or bank; raises ValueError that names them and the remedy."""
+    padding = description.padding if isinstance(description.padding, str) else "constant"
+    return _core.SharedGeometry(
+        pre=description.pre,
+        post=description.post,
+        extents=list(description.extents),
+        bank=description.bank,
+        keep_last_dimension=description.keep_last_dimension,
+        flip=description.method == "convolution",
+        padding=padding,
+        strides=description.strides,
+        dilation=description.dilation,
+        first=description.first,
+        anchor=description.anchor,
+        centres=description.centres,
+    )
+
+
+def _program(program: Program) -> _core.Program:
+    return _core.Program(
+        code=program.code,
+        constants=list(program.constants),
+        slots=program.slots,
+        inputs=len(program.inputs),
+        outputs=len(program.outputs),
+    )
+
+
+def _one_sided(expression: Expression, name: str) -> _core.Program | None:
+    return None if expression.is_identity else _program(expression.program((name,)))
+
+
+def _psp(psp: Expression) -> _core.Psp:
+    """Split into f(w) * g(pre.r) where that is possible; the identity needs no program."""
+    parts = psp.split()
+    if parts is None:
+        return _core.Psp(general=_program(psp.program(("w", "pre.r"))))
+    of_weight, of_rate = parts
+    return _core.Psp(weight=_one_sided(of_weight, "w"), rate=_one_sided(of_rate, "pre.r"))
+
+
+def _engine(description: Description, dtype: str, threads: int) -> _core.Engine:
+    if isinstance(description, SharedDescription):
+        value = 0.0 if isinstance(description.padding, str) else description.padding
+        return _core.Engine.shared(
+            shared_geometry(description),
+            description.operation,
+            value,
+            _psp(description.psp),
+            dtype,
+            description.algorithm,
+            threads,
+        )
+    if isinstance(description, PoolingDescription):
+        pooled = _core.PoolingGeometry(
+            pre=description.pre, post=description.post, extent=description.extent, stride=description.stride
+        )
+        rate = _one_sided(description.psp, "pre.r")
+        return _core.Engine.pooling(pooled, description.operation, _core.Psp(rate=rate), dtype, threads)
+    synapses = _core.SynapsesGeometry(
+        pre=int(np.prod(description.pre)),
+        post=int(np.prod(description.post)),
+        row_start=description.row_start,
+        column=description.column,
+    )
+    return _core.Engine.synapses(synapses, description.operation, _psp(description.psp), dtype, threads)
+
+
+class CpuExecutor:
+    """One connected projection on the CPU."""
+
+    def __init__(self, description: Description, dtype: Any, threads: int | None = None) -> None:
+        self.engine = _engine(description, np.dtype(dtype).name, threads or 0)
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        self.engine.set_weights(list(weights))
+
+    def run(self, rates: Array, out: Array, accumulate: bool) -> None:
+        self.engine.run(rates, out, accumulate)
+
+    def describe(self) -> dict[str, object]:
+        return {"backend": "cpu", **self.engine.describe()}
+
+
+class CpuRunner:
+    """A network's step as a flat list in C++; the loop over the steps holds no Python and no lock."""
+
+    def __init__(self, schedule: Schedule, threads: int | None = None) -> None:
+        self._schedule = _core.Schedule(np.dtype(schedule.dtype).name, schedule.dt, threads or 0)
+        self._dt = np.array([schedule.dt], dtype=schedule.dtype)
+        for step in schedule.steps:
+            if isinstance(step, ClearSum):
+                self._schedule.clear(step.out)
+            elif isinstance(step, Project):
+                assert isinstance(step.executor, CpuExecutor)
+                self._schedule.project(
+                    step.executor.engine, step.rates, step.history, step.delay, step.out, step.accumulate
+                )
+            elif isinstance(step, Update):
+                self._update(step)
+            elif isinstance(step, PushHistory):
+                self._schedule.push(step.rates, step.history)
+
+    def _update(self, step: Update) -> None:
+        program = step.neuron.program()
+        rates = step.arrays["r"]
+        batch = rates.shape[0]
+        dt = np.broadcast_to(self._dt, (batch,)).copy()
+        inputs = [None if name == "t" else dt if name == "dt" else step.arrays[name] for name in program.inputs]
+        outputs = [step.arrays[name] for name in program.outputs]
+        self._schedule.update(_program(program), inputs, outputs, batch, rates.size // batch)
+
+    def run(self, first: int, steps: int) -> None:
+        self._schedule.run(first, steps)

@@ -1,0 +1,510 @@
+"""The specification in NumPy, as plain as the page reads: slow, and the judge of every other backend.
+
+Nothing here looks at the compiled core. Centres, offsets and shapes are derived again from the descriptions,
+so that a mistake in one of the two places shows as a difference. Every projection is a Python loop over its
+taps; a tap is seen from all post units at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from ..description import (
+    Description,
+    Operation,
+    PoolingDescription,
+    Shape,
+    SharedDescription,
+    SynapsesDescription,
+)
+
+Integers = NDArray[np.int64]
+Array = NDArray[Any]
+
+# Sums are added up wider than any result, so that their own rounding does not blur a judgement.
+ACCUMULATOR = np.longdouble
+
+
+# --- Specification section 2: where the filters lie ----------------------------------------------------------
+
+
+def filter_rank(description: SharedDescription) -> int:
+    """Return the number of pre axes that a filter extends over: all, or all but the last when layer-wise."""
+    return len(description.pre) - (1 if description.keep_last_dimension else 0)
+
+
+def unit_shape(description: SharedDescription) -> Shape:
+    """Return the grid of post units that one filter feeds: `post`, of a bank without its filter axis."""
+    return description.post[:-1] if description.bank else description.post
+
+
+def is_collapsed(description: SharedDescription, axis: int, extent: Shape) -> bool:
+    """Tell whether a filter of this extent spans the whole pre axis (never with listed centres)."""
+    if description.centres is not None:
+        return False
+    post = unit_shape(description)
+    return axis >= len(post) or (post[axis] == 1 and extent[axis] == description.pre[axis])
+
+
+def tap_offsets(description: SharedDescription, axis: int, extent: Shape) -> Integers:
+    """Return, for every element along one filter axis, the pre coordinate it reads minus that of the centre.
+
+    Parameters
+    ----------
+    description
+        The projection.
+    axis
+        Axis of the filter.
+    extent
+        Shape of the filter.
+
+    Returns
+    -------
+    int64 array (extent[axis],)
+
+    Raises
+    ------
+    ValueError
+        If the axis is collapsed and the filter does not span it.
+    """
+    size, element = extent[axis], np.arange(extent[axis], dtype=np.int64)
+    convolution = description.method == "convolution"
+    if is_collapsed(description, axis, extent):
+        if size != description.pre[axis]:
+            raise ValueError(
+                f"weights: post {description.post} lacks axis {axis} of pre {description.pre}, so the filter "
+                f"{extent} must span it with {description.pre[axis]} elements"
+            )
+        return (element[::-1] if convolution else element) - (size - 1) // 2
+    origin = size // 2 if size % 2 else size // 2 - 1
+    if description.anchor is not None:
+        origin = description.anchor[axis]
+    dilation = 1 if description.dilation is None else description.dilation[axis]
+    return (-1 if convolution else 1) * dilation * (element - origin)
+
+
+def axis_centres(description: SharedDescription, axis: int, extent: Shape) -> Integers:
+    """Return the regular centres along one axis of the filter, one per post unit along that axis.
+
+    Raises
+    ------
+    ValueError
+        If pre is no whole multiple of post and nothing else places the centres, if a centre is outside pre, or
+        if post does not have the size that ``padding='valid'`` gives.
+    """
+    pre, post = description.pre[axis], (*unit_shape(description), *description.pre)[axis]
+    what = f"pre {description.pre}, post {description.post}, filter {extent}, axis {axis}"
+    if is_collapsed(description, axis, extent):
+        return np.array([(pre - 1) // 2], dtype=np.int64)
+    if description.padding == "valid":
+        if description.first is not None:
+            raise ValueError(
+                f"first={description.first}: padding='valid' places the first filter; leave first out"
+            )
+        stride = 1 if description.strides is None else description.strides[axis]
+        offsets = tap_offsets(description, axis, extent)
+        span = int(offsets.max() - offsets.min())
+        units = (pre - span - 1) // stride + 1
+        if pre <= span or units != post:
+            raise ValueError(f"{what}: padding='valid' gives {max(units, 0)} units; give post that size")
+        first = -int(offsets.min())
+    elif description.strides is not None:
+        stride = description.strides[axis]
+        first = 0 if description.first is None else description.first[axis]
+    else:
+        stride = pre // post
+        if stride * post != pre:
+            raise ValueError(
+                f"{what}: {pre} is no whole multiple of {post}; list the centres with subsampling"
+            )
+        first = (stride - 1) // 2 if description.first is None else description.first[axis]
+    centres = first + stride * np.arange(post, dtype=np.int64)
+    if centres.min() < 0 or centres.max() >= pre:
+        raise ValueError(f"{what}: centres {centres.min()} to {centres.max()} must lie in 0 to {pre - 1}")
+    return centres
+
+
+def centres(description: SharedDescription, number: int = 0) -> Integers:
+    """Return the pre coordinates that one filter is centred on.
+
+    Parameters
+    ----------
+    description
+        The projection.
+    number
+        Which filter of a bank. It matters only where filters of different extents have their own centres
+        (``padding='valid'``).
+
+    Returns
+    -------
+    int64 array (units, rank of pre)
+        One row per post unit (of a bank: without the filter axis), in rank order. The centre of a collapsed
+        axis is the middle, ``(P - 1) // 2``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of pre, post and the filter do not fit together.
+    """
+    pre, post, extent = description.pre, unit_shape(description), description.extents[number]
+    if description.centres is not None:
+        listed = np.asarray(description.centres, dtype=np.int64)
+        if listed.shape != (prod(post), len(pre)):
+            raise ValueError(f"subsampling: got shape {listed.shape}, expected {(prod(post), len(pre))}")
+        if (listed < 0).any() or (listed >= pre).any():
+            raise ValueError(f"subsampling: every centre must lie inside pre {pre}")
+        return listed
+    if len(post) > len(pre):
+        raise ValueError(
+            f"post {description.post} has more axes than pre {pre}: use a bank or list the centres"
+        )
+    along = [axis_centres(description, axis, extent) for axis in range(filter_rank(description))]
+    if description.keep_last_dimension:
+        if len(post) != len(pre) or post[-1] != pre[-1]:
+            raise ValueError(
+                f"keep_last_dimension: post {post} must have as many axes and slices as pre {pre}"
+            )
+        along.append(np.arange(pre[-1], dtype=np.int64))
+    return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, len(pre))
+
+
+def locate(coordinates: Integers, pre: Shape, padding: float | str) -> tuple[Integers, NDArray[np.bool_]]:
+    """Return the pre elements at some coordinates, as the padding continues pre beyond its borders.
+
+    Parameters
+    ----------
+    coordinates
+        int64 array (units, rank of pre), anywhere.
+    pre
+        Geometry of pre.
+    padding
+        A number or one of the specification's words.
+
+    Returns
+    -------
+    rank : int64 array (units,)
+        Rank of the pre unit; 0 where there is none.
+    inside : bool array (units,)
+        Whether there is one.
+    """
+    index = np.empty_like(coordinates)
+    inside = np.ones(len(coordinates), dtype=np.bool_)
+    for axis, size in enumerate(pre):
+        x = coordinates[:, axis]
+        if padding == "border":
+            x = np.clip(x, 0, size - 1)
+        elif padding == "wrap":
+            x = x % size
+        elif padding == "reflect":
+            period = max(2 * (size - 1), 1)
+            x = x % period
+            x = np.where(x < size, x, period - x)
+        index[:, axis] = x
+        inside &= (x >= 0) & (x < size)
+    index[~inside] = 0
+    return np.ravel_multi_index(tuple(index.T), pre).astype(np.int64), inside
+
+
+# --- Taps: what every post unit reads, one element at a time -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One element of a filter, a box or a row of synapses, seen from every post unit at once.
+
+    Attributes
+    ----------
+    rank
+        int64 array (units,): the pre unit read.
+    inside
+        bool array (units,): False where there is no such pre unit.
+    weight
+        A number, an array (units,), or None where there are no weights.
+    """
+
+    rank: Integers
+    inside: NDArray[np.bool_]
+    weight: Array | None = None
+
+
+def shared_taps(description: SharedDescription, number: int, weights: Array) -> Iterator[Tap]:
+    """Yield the taps of one filter, last axis fastest (specification section 2)."""
+    centre, extent = centres(description, number), description.extents[number]
+    offsets = [tap_offsets(description, axis, extent) for axis in range(len(extent))]
+    for element in np.ndindex(*extent):
+        coordinates = centre.copy()
+        for axis, k in enumerate(element):
+            coordinates[:, axis] += offsets[axis][k]
+        rank, inside = locate(coordinates, description.pre, description.padding)
+        yield Tap(rank, inside, weights[element])
+
+
+def pooling_corners(description: PoolingDescription) -> Integers:
+    """Return the first pre element of every box, (post size, rank of pre); 0 along the axes that post lacks.
+
+    Raises
+    ------
+    ValueError
+        If a box is wholly outside pre, or does not cover an axis that post lacks.
+    """
+    pre, post, extent = description.pre, description.post, description.extent
+    if len(post) > len(pre):
+        raise ValueError(f"post {post} has more axes than pre {pre}")
+    along = []
+    for axis, size in enumerate(pre):
+        if axis >= len(post) and extent[axis] < size:
+            raise ValueError(
+                f"extent {extent}: post {post} lacks axis {axis} of pre {pre}, the box must cover it"
+            )
+        count = post[axis] if axis < len(post) else 1
+        corner = description.stride[axis] * np.arange(count, dtype=np.int64)
+        if corner[-1] >= size:
+            raise ValueError(
+                f"extent {extent}, stride {description.stride}: the last box is outside pre {pre}"
+            )
+        along.append(corner)
+    return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, len(pre))
+
+
+def pooling_taps(description: PoolingDescription) -> Iterator[Tap]:
+    """Yield the elements of the pooling box, last axis fastest (specification section 3)."""
+    corner = pooling_corners(description)
+    for element in np.ndindex(*description.extent):
+        yield Tap(*locate(corner + np.array(element, dtype=np.int64), description.pre, "ignore"))
+
+
+def synapse_taps(description: SynapsesDescription, weights: Array) -> Iterator[Tap]:
+    """Yield the first synapse of every post unit, then the second, ... (specification section 4)."""
+    start, count = description.row_start[:-1], np.diff(description.row_start)
+    for number in range(int(count.max(initial=0))):
+        inside = number < count
+        synapse = np.where(inside, start + number, 0)
+        yield Tap(description.column[synapse], inside, weights[synapse])
+
+
+# --- The one equation ----------------------------------------------------------------------------------------
+
+
+class Reduction:
+    """The contributions of the taps, reduced as they come; NaN propagates.
+
+    Parameters
+    ----------
+    operation
+        'sum', 'mean', 'max' or 'min'.
+    shape
+        (batch, units).
+    dtype
+        Type of the contributions and of the result.
+    """
+
+    def __init__(self, operation: Operation, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        start = {"sum": 0.0, "mean": 0.0, "max": -np.inf, "min": np.inf}[operation]
+        self.operation, self.dtype = operation, dtype
+        self.value = np.full(shape, start, dtype=ACCUMULATOR if operation in ("sum", "mean") else dtype)
+        self.count = np.zeros(shape[1], dtype=np.int64)
+
+    def add(self, contribution: Array, takes_part: NDArray[np.bool_]) -> None:
+        """Take one tap's contributions (batch, units), where it takes part (units,)."""
+        combine = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}[self.operation]
+        self.value = np.where(takes_part, combine(self.value, contribution), self.value)
+        self.count += takes_part
+
+    def result(self) -> Array:
+        """Return the reduced values (batch, units); 0 for a unit without any tap."""
+        value = self.value
+        if self.operation == "mean":
+            value = value / np.maximum(self.count, 1)
+        return np.where(self.count > 0, value, 0).astype(self.dtype)
+
+
+def family(description: Description) -> str:
+    """Return the name of the kernel family that the other backends compute this projection with."""
+    if isinstance(description, PoolingDescription):
+        return "pool"
+    if isinstance(description, SynapsesDescription):
+        return "synapses"
+    if description.centres is not None:
+        return "gather"
+    return "bank" if description.bank else "window"
+
+
+class ReferenceExecutor:
+    """A connected projection, computed as the specification reads.
+
+    Parameters
+    ----------
+    description
+        What is connected.
+    dtype
+        float32 or float64: the type that contributions are computed in and results rounded to, whatever the
+        type of the weights and rates. float64 makes the judge of a float32 backend; sums are added up in
+        extended precision in any case.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the description do not fit together.
+    """
+
+    def __init__(self, description: Description, dtype: DTypeLike) -> None:
+        self.description = description
+        self.dtype = np.dtype(dtype)
+        self._weights: list[Array] | None = None
+        if isinstance(description, SharedDescription):
+            self._check_filters(description)
+        elif isinstance(description, PoolingDescription):
+            pooling_corners(description)
+
+    @staticmethod
+    def _check_filters(description: SharedDescription) -> None:
+        filters = description.post[-1] if description.bank else 1
+        if len(description.extents) != filters:
+            raise ValueError(
+                f"weights: {len(description.extents)} filters, expected {filters} for post {description.post}"
+            )
+        for number, extent in enumerate(description.extents):
+            if len(extent) != filter_rank(description):
+                raise ValueError(
+                    f"weights: filter {extent} has {len(extent)} axes, expected {filter_rank(description)} for pre "
+                    f"{description.pre} with keep_last_dimension={description.keep_last_dimension}"
+                )
+            centre = centres(description, number)
+            for axis, size in enumerate(description.pre[: len(extent)]):
+                offsets = tap_offsets(description, axis, extent)
+                first, last = centre[:, axis].min() + offsets.min(), centre[:, axis].max() + offsets.max()
+                if description.padding == "valid" and (first < 0 or last >= size):
+                    raise ValueError(
+                        f"padding='valid': filter {extent} reaches {first} to {last} along axis {axis} of pre "
+                        f"{description.pre}; move the centres inside or choose another padding"
+                    )
+
+    def set_weights(self, weights: Sequence[ArrayLike] | Array) -> None:
+        """Take a copy of the weights.
+
+        Parameters
+        ----------
+        weights
+            Shared: one array per filter, shaped as `description.extents`. Synapses: one value per synapse, in
+            the order of `description.column`.
+
+        Raises
+        ------
+        ValueError
+            If a shape differs.
+        TypeError
+            If the projection is a pooling, which has no weights.
+        """
+        if isinstance(self.description, PoolingDescription):
+            raise TypeError("weights: pooling has none, do not set any")
+        if isinstance(self.description, SynapsesDescription):
+            taken = [np.array(weights, dtype=self.dtype).reshape(-1)]
+            expected: tuple[Shape, ...] = (self.description.column.shape,)
+        else:
+            taken = [np.array(one, dtype=self.dtype) for one in weights]
+            expected = self.description.extents
+        shapes = tuple(one.shape for one in taken)
+        if shapes != expected:
+            raise ValueError(f"weights: got shapes {shapes}, expected {expected}")
+        self._weights = taken
+
+    def run(self, rates: Array, out: Array, accumulate: bool) -> None:
+        """Compute every post unit.
+
+        Parameters
+        ----------
+        rates
+            Array (batch, \\*pre).
+        out
+            Array (batch, \\*post). Overwritten, or added to with `accumulate`.
+        accumulate
+            Whether `out` holds the contributions of other projections.
+
+        Raises
+        ------
+        ValueError
+            If a shape differs, or there are no weights yet.
+        """
+        result = self._reduced(rates, self.description.operation, absolute=False)
+        if out.shape != result.shape:
+            raise ValueError(f"out: got shape {out.shape}, expected {result.shape}")
+        if accumulate:
+            out += result
+        else:
+            out[...] = result
+
+    def magnitude(self, rates: Array) -> Array:
+        """Return the scale of each post unit's rounding error, (batch, \\*post).
+
+        The absolute values of the contributions (with the default psp ``|w * r|``): their sum for 'sum', their
+        mean for 'mean', their maximum for 'max' and 'min'.
+        """
+        operation = self.description.operation
+        return self._reduced(rates, "max" if operation == "min" else operation, absolute=True)
+
+    def describe(self) -> dict[str, object]:
+        """Return which algorithm runs, why, and what one trial moves (bytes) and computes (flops) at least."""
+        description = self.description
+        if isinstance(description, PoolingDescription):
+            weights, taps = 0, prod(description.post) * prod(description.extent)
+        elif isinstance(description, SynapsesDescription):
+            weights = taps = len(description.column)
+        else:
+            weights = sum(prod(extent) for extent in description.extents)
+            taps = prod(unit_shape(description)) * weights
+        return {
+            "backend": "reference",
+            "family": family(description),
+            "algorithm": "direct",
+            "reason": "the reference computes tap by tap, as the specification reads",
+            "bytes": self.dtype.itemsize * (prod(description.pre) + prod(description.post) + weights),
+            "flops": taps if isinstance(description, PoolingDescription) else 2 * taps,
+        }
+
+    def _taps(self) -> list[Iterator[Tap]]:
+        """Return the taps of each filter; pooling and synapses count as one."""
+        if isinstance(self.description, PoolingDescription):
+            return [pooling_taps(self.description)]
+        if self._weights is None:
+            raise ValueError("weights: call set_weights first")
+        if isinstance(self.description, SynapsesDescription):
+            return [synapse_taps(self.description, self._weights[0])]
+        return [shared_taps(self.description, number, one) for number, one in enumerate(self._weights)]
+
+    def _contribution(self, rate: Array, weight: Array | None) -> Array:
+        """Return the psp of one tap, (batch, units)."""
+        inputs = {"r": rate} if weight is None else {"w": weight, "r": rate}
+        return np.broadcast_to(
+            np.asarray(self.description.psp.evaluate(**inputs), dtype=self.dtype), rate.shape
+        )
+
+    def _reduced(self, rates: Array, operation: Operation, absolute: bool) -> Array:
+        description = self.description
+        if rates.shape[1:] != description.pre:
+            raise ValueError(f"rates: got shape {rates.shape}, expected (batch, *{description.pre})")
+        batch = rates.shape[0]
+        flat = rates.reshape(batch, prod(description.pre)).astype(self.dtype)
+        padding = description.padding if isinstance(description, SharedDescription) else "ignore"
+        units = prod(
+            unit_shape(description) if isinstance(description, SharedDescription) else description.post
+        )
+        columns = []
+        # NaN, infinity and overflow are data.
+        with np.errstate(all="ignore"):
+            for taps in self._taps():
+                reduction = Reduction(operation, (batch, units), self.dtype)
+                for tap in taps:
+                    rate, takes_part = flat[:, tap.rank], tap.inside
+                    if not isinstance(padding, str):
+                        rate = np.where(tap.inside, rate, np.asarray(padding, dtype=self.dtype))
+                        takes_part = np.ones_like(tap.inside)
+                    contribution = self._contribution(rate, tap.weight)
+                    reduction.add(np.abs(contribution) if absolute else contribution, takes_part)
+                columns.append(reduction.result())
+        return np.stack(columns, axis=-1).reshape(batch, *description.post)

@@ -1,0 +1,229 @@
+"""`Convolution`: one filter, or a bank of filters, moved over the pre population."""
+
+from __future__ import annotations
+
+import numbers
+from math import prod
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .arrays import Array, frozen, real_array, whole_tuple
+from .description import PADDINGS, Method, Shape, SharedDescription
+from .projection import BaseProjection, Weights, filter_arrays, uniform_delay
+
+Self = TypeVar("Self", bound=BaseProjection)
+
+
+class Convolution(BaseProjection):
+    """Projection whose post units all use the same filter, or bank of filters, as a cross-correlation.
+
+    Post unit q reads pre at ``centre(q) + dilation * (k - c)`` for every element k of the filter, whose centre
+    c is its middle element, or the left one of the two.
+
+    Parameters
+    ----------
+    pre, post, target, psp, operation, name, backend, threads
+        As for `BaseProjection`.
+
+    Examples
+    --------
+    >>> import numpy as np, weightsharing as ws
+    >>> with ws.Network():
+    ...     image, edges = ws.Population((4, 4)), ws.Population((4, 4))
+    ...     projection = ws.Convolution(image, edges, "exc").connect_filter([[-1.0, 0.0, 1.0]])
+    >>> projection(np.eye(4))[0]
+    array([ 0., -1.,  0.,  0.], dtype=float32)
+    """
+
+    def connect_filter(
+        self,
+        weights: Any,
+        delays: float = 0.0,
+        keep_last_dimension: bool = False,
+        padding: float | str = 0.0,
+        subsampling: Any = None,
+        strides: int | Shape | None = None,
+        dilation: int | Shape | None = None,
+        first: int | Shape | None = None,
+        anchor: int | Shape | None = None,
+    ) -> Convolution:
+        """Connect with one filter.
+
+        Parameters
+        ----------
+        weights : array_like
+            As many dimensions as pre; one less with `keep_last_dimension`.
+        delays : float
+            In ms.
+        keep_last_dimension : bool
+            Whether to apply the filter to each slice of the last axis, which pre and post share.
+        padding : float or {'border', 'reflect', 'wrap', 'ignore', 'valid'}
+            What a filter meets outside pre: units of that rate, the nearest unit, the mirrored or periodic
+            continuation, nothing; ``'valid'``: filters may not reach outside.
+        subsampling : array_like of int, optional
+            (post.size, pre.dimension): the centre for each post unit, in rank order. By default pre's geometry
+            is a whole multiple of post's, and the centres lie evenly.
+        strides : int or tuple of int, optional
+            Distance between centres, one for all axes or one per axis of pre.
+        dilation : int or tuple of int, optional
+            Distance between the pre units that neighbouring elements meet, default 1.
+        first : int or tuple of int, optional
+            Pre coordinate of the first centre; default 0 when `strides` is given.
+        anchor : int or tuple of int, optional
+            Element of the filter that lies on the centre.
+
+        Returns
+        -------
+        Convolution
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described or the shapes do not fit; nothing has changed then.
+        """
+        return connect_filters(
+            self, weights, "filter", False, delays, keep_last_dimension, padding, subsampling,
+            strides, dilation, first, anchor,
+        )  # fmt: skip
+
+    def connect_filters(
+        self,
+        weights: Any,
+        delays: float = 0.0,
+        keep_last_dimension: bool = False,
+        padding: float | str = 0.0,
+        subsampling: Any = None,
+        strides: int | Shape | None = None,
+        dilation: int | Shape | None = None,
+        first: int | Shape | None = None,
+        anchor: int | Shape | None = None,
+    ) -> Convolution:
+        """Connect with a bank of filters: the last axis of post has one unit for each.
+
+        Parameters
+        ----------
+        weights : array_like, or list of array_like
+            Filters on axis 0, each with as many dimensions as pre. In a list their extents may differ.
+        keep_last_dimension : bool
+            Cannot be combined with a bank.
+        subsampling : array_like of int, optional
+            (post.size / filters, pre.dimension), as for `connect_filter`.
+        delays, padding, strides, dilation, first, anchor
+            As for `connect_filter`.
+
+        Returns
+        -------
+        Convolution
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described or the shapes do not fit; nothing has changed then.
+        """
+        return connect_filters(
+            self, weights, "filter", True, delays, keep_last_dimension, padding, subsampling,
+            strides, dilation, first, anchor,
+        )  # fmt: skip
+
+
+def connect_filters(
+    projection: Self,
+    weights: Any,
+    method: Method,
+    bank: bool,
+    delays: Any,
+    keep_last_dimension: bool,
+    padding: Any,
+    subsampling: Any,
+    strides: Any,
+    dilation: Any,
+    first: Any,
+    anchor: Any,
+) -> Self:
+    """Check the arguments of a connect method, and connect `projection` with one filter or a bank."""
+    projection._check_free()
+    pre, post = projection.pre.geometry, projection.post.geometry
+    for name, flag in (("keep_last_dimension", keep_last_dimension), ("multiple", bank)):
+        if not isinstance(flag, (bool, np.bool_)):
+            raise TypeError(f"{name} is {flag!r}; expected True or False.")
+    delays = uniform_delay(delays)
+    filters = filter_arrays(weights, bank, projection.dtype)
+    per_axis = {
+        name: _per_axis(name, value, len(pre), bool(keep_last_dimension), slice_entry)
+        for name, value, slice_entry in (
+            ("strides", strides, 1),
+            ("dilation", dilation, 1),
+            ("first", first, 0),
+            ("anchor", anchor, 0),
+        )
+    }
+    description = SharedDescription(
+        pre,
+        post,
+        tuple(array.shape for array in filters),
+        bool(bank),
+        bool(keep_last_dimension),
+        method,
+        projection.operation,
+        _padding(padding),
+        **per_axis,
+        centres=_listed(subsampling, pre, post, len(filters)),
+        psp=projection._psp,
+    )
+    geometry = _core.SharedGeometry(
+        pre=pre,
+        post=post,
+        extents=description.extents,
+        bank=description.bank,
+        keep_last_dimension=description.keep_last_dimension,
+        flip=method == "convolution",
+        padding=description.padding if isinstance(description.padding, str) else "constant",
+        **per_axis,
+        centres=description.centres,
+    )
+    return projection._connect(description, delays, Weights(filters), geometry)
+
+
+def _padding(padding: Any) -> float | str:
+    if isinstance(padding, str) and padding in PADDINGS:
+        return padding
+    if isinstance(padding, numbers.Real) and not isinstance(padding, (bool, np.bool_)):
+        return float(padding)
+    expected = f"expected a number or one of {', '.join(map(repr, PADDINGS))}."
+    raise (ValueError if isinstance(padding, str) else TypeError)(f"padding is {padding!r}; {expected}")
+
+
+def _per_axis(name: str, values: Any, axes: int, layerwise: bool, slice_entry: int) -> Shape | None:
+    """One entry per axis of pre; a layer-wise filter has none on the last axis, so it may be left out."""
+    if values is None:
+        return None
+    if layerwise and np.ndim(values) == 1 and len(values) == axes - 1:
+        values = (*values, slice_entry)
+    return whole_tuple(name, values, axes)
+
+
+def _listed(subsampling: Any, pre: Shape, post: Shape, filters: int) -> NDArray[np.int64] | None:
+    """Centre coordinates of the post units of one filter, checked for whole numbers and shape."""
+    if subsampling is None:
+        return None
+    centres: Array = real_array("subsampling", subsampling)
+    expected = (prod(post) // filters, len(pre))
+    if centres.shape != expected:
+        raise ValueError(
+            f"subsampling has the shape {centres.shape}; expected {expected}, the pre coordinates of one centre "
+            f"for each post unit{' of one filter' if filters > 1 else ''} (pre {pre}, post {post})."
+        )
+    if centres.dtype.kind == "b" or not (np.isfinite(centres) & (centres == np.floor(centres))).all():
+        raise ValueError("subsampling: the coordinates of the centres must be whole numbers.")
+    if (np.abs(centres.astype(np.float64)) >= 2.0**62).any():
+        raise ValueError(f"subsampling: a centre lies outside pre {pre}.")
+    return frozen(centres.astype(np.int64))

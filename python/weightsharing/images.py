@@ -1,0 +1,201 @@
+"""Populations whose rates are images."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .arrays import real_array
+from .population import Population
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .network import Network
+
+
+class ImagePopulation(Population):
+    """Population that holds an image: rates in [0, 1], black to white.
+
+    Parameters
+    ----------
+    geometry : tuple of int
+        ``(height, width)`` or ``(height, width, 1)`` for grey images, ``(height, width, 3)`` for colour
+        (red, green, blue). The geometry asked for is kept.
+    name, dtype, network
+        As for `Population`.
+
+    Raises
+    ------
+    ValueError
+        If the geometry is not one of the three.
+    """
+
+    def __init__(
+        self,
+        geometry: Sequence[int],
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        network: Network | None = None,
+    ) -> None:
+        shape = tuple(geometry) if isinstance(geometry, Sequence) else (geometry,)
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+            raise ValueError(
+                f"ImagePopulation: geometry is {geometry!r}; expected (height, width) or (height, width, 1) "
+                "for grey images, (height, width, 3) for colour."
+            )
+        super().__init__(shape, name=name, dtype=dtype, network=network)
+
+    def set_image(self, path: str | os.PathLike[str]) -> None:
+        """Load an image file into the rates, scaled to [0, 1]; of an animation, the first frame.
+
+        The file's mode is converted to grey (ITU-R 601 luma) or RGB as the geometry asks; transparency is
+        dropped. 8-bit values are divided by 255 and 16-bit grey values by 65535; floating-point files are
+        taken as they are. An image of another size is resized bicubically with a warning. Needs Pillow.
+
+        Parameters
+        ----------
+        path : str or path
+            Image file of any format that Pillow reads.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is not an image, is damaged, or has a mode without a known range. The rates stay as
+            they were, as after every error.
+        ImportError
+            If Pillow is not installed.
+
+        Warns
+        -----
+        UserWarning
+            If the size of the image differs from the geometry.
+        """
+        pillow = _pillow()
+        height, width, *channels = self.geometry
+        picture = _read(pillow, path)
+        picture, white = _convert(pillow, picture, colour=channels == [3], path=path)
+        if picture.size != (width, height):
+            warnings.warn(
+                f"set_image: {os.fspath(path)!r} has {picture.height} rows and {picture.width} columns, the "
+                f"population {height} and {width}; the image is resized. Choose the geometry "
+                f"{(picture.height, picture.width, *channels)} to keep its pixels.",
+                stacklevel=2,
+            )
+            picture = picture.resize((width, height), pillow.Resampling.BICUBIC)
+        values = np.asarray(picture, dtype=np.float64)
+        if white is not None:
+            # Bicubic interpolation overshoots at edges; Pillow itself clips 8-bit images only.
+            values = np.clip(values / white, 0.0, 1.0)
+        if channels == [3] and values.ndim == 2:
+            values = np.repeat(values[:, :, np.newaxis], 3, axis=2)
+        self.r = values.reshape(self.geometry)
+
+    def set_array(self, array: ArrayLike) -> None:
+        """Take an image from an array.
+
+        Parameters
+        ----------
+        array : array_like
+            Shape of the geometry; for grey images (height, width) and (height, width, 1) are both accepted.
+            Floating-point and boolean values are taken as they are (no scaling, no clipping), uint8 is
+            divided by 255 and uint16 by 65535.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another one, or a nested list is ragged.
+        TypeError
+            If the values are of another type: a plain integer array does not tell which value is white.
+        """
+        values = real_array("set_array: the array", array)
+        shapes = {self.geometry}
+        if self.geometry[2:] != (3,):
+            shapes = {self.geometry[:2], (*self.geometry[:2], 1)}
+        if values.shape not in shapes:
+            raise ValueError(
+                f"set_array: the array has shape {values.shape}; expected "
+                f"{' or '.join(map(str, sorted(shapes)))}. Crop or resize it, or use set_image."
+            )
+        if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+            values = values / float(np.iinfo(values.dtype).max)
+        elif values.dtype.kind not in "fb":
+            raise TypeError(
+                f"set_array: the array has dtype {values.dtype}; expected floating-point rates, uint8 (divided "
+                "by 255), uint16 (divided by 65535) or bool. Convert it with .astype."
+            )
+        self.r = values.astype(np.float64).reshape(self.geometry)
+
+
+def _pillow() -> ModuleType:
+    try:
+        import PIL.Image
+    except ImportError as error:
+        raise ImportError(
+            "set_image reads files with Pillow, which is not installed: pip install weightsharing[images]. "
+            "set_array takes images from arrays without it."
+        ) from error
+    return PIL.Image
+
+
+def _read(pillow: ModuleType, path: str | os.PathLike[str]) -> Image:
+    try:
+        file = Path(path)
+    except TypeError:
+        raise TypeError(
+            f"set_image: path is {path!r} ({type(path).__name__}); expected the path of an image file. "
+            "set_array takes arrays."
+        ) from None
+    if not file.exists():
+        raise FileNotFoundError(f"set_image: there is no file {os.fspath(path)!r}.")
+    if not file.is_file():
+        raise ValueError(f"set_image: {os.fspath(path)!r} is not a file; expected an image file.")
+    try:
+        with pillow.open(file) as opened:
+            picture: Image = opened.copy()
+            return picture
+    except PermissionError:
+        raise
+    except Exception as error:  # Pillow's decoders fail on damaged files with errors of many types.
+        raise ValueError(
+            f"set_image: {os.fspath(path)!r} cannot be read as an image: {error}. "
+            "The file is damaged, or of a format that Pillow does not know."
+        ) from error
+
+
+def _convert(
+    pillow: ModuleType, picture: Image, colour: bool, path: str | os.PathLike[str]
+) -> tuple[Image, float | None]:
+    """Give the picture in mode L, RGB or F, and the value that white has there (None: as it is)."""
+    if picture.mode == "F":
+        return picture, None
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        if picture.mode == "I" and (values.min() < 0 or values.max() > 65535):
+            # Pillow hands 16-bit files of some formats over as 32-bit ones; beyond 16 bits nothing says white.
+            raise ValueError(
+                f"set_image: {os.fspath(path)!r} holds 32-bit integers from {values.min()} to {values.max()}, "
+                "a range without a known white. Read it into an array, scale it and use set_array."
+            )
+        picture = pillow.fromarray(values.astype(np.float32))
+        return picture, 65535.0
+    if picture.mode in ("1", "L", "LA"):
+        return picture.convert("L"), 255.0
+    try:
+        # Pillow warns about palettes with transparency unless they pass through RGBA.
+        picture = picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")
+    except ValueError as error:
+        raise ValueError(
+            f"set_image: {os.fspath(path)!r} has mode {picture.mode}, which Pillow does not convert: {error}. "
+            "Convert the file to RGB first."
+        ) from error
+    return (picture if colour else picture.convert("L")), 255.0

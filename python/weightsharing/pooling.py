@@ -1,0 +1,122 @@
+"""`Pooling`: a reduction over boxes of the pre population, without weights."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from . import _core
+from .arrays import whole_tuple
+from .description import Operation, PoolingDescription, Shape
+from .expressions import Expression, parse_psp
+from .population import Population
+from .projection import DEFAULT_PSP, BaseProjection, uniform_delay
+
+Self = TypeVar("Self", bound=BaseProjection)
+
+
+class Pooling(BaseProjection):
+    """Projection in which every post unit reduces a box of the pre population.
+
+    Parameters
+    ----------
+    pre, post, target, name, backend, threads
+        As for `BaseProjection`.
+    psp : str
+        Contribution of one unit, an expression of ``pre.r`` alone.
+    operation : {'max', 'min', 'mean', 'sum'}
+        How the contributions are reduced.
+
+    Examples
+    --------
+    >>> import numpy as np, weightsharing as ws
+    >>> with ws.Network():
+    ...     image, pooled = ws.Population((4, 6)), ws.Population((2, 3))
+    ...     projection = ws.Pooling(image, pooled, "exc", operation="mean").connect_pooling()
+    >>> projection(np.ones((4, 6))).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        pre: Population,
+        post: Population,
+        target: str,
+        psp: str = "pre.r",
+        operation: Operation = "max",
+        name: str | None = None,
+        backend: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(pre, post, target, psp, operation, name, backend, threads)
+
+    @staticmethod
+    def _parse_psp(psp: str) -> Expression:
+        return parse_psp(psp, allow_weight=False)
+
+    def connect_pooling(
+        self,
+        extent: int | Shape | None = None,
+        delays: float = 0.0,
+        stride: int | Shape | None = None,
+    ) -> Pooling:
+        """Connect each post unit q to the box of pre that starts at ``q * stride``.
+
+        Parameters
+        ----------
+        extent : int or tuple of int, optional
+            Shape of the boxes, one for all axes or one per axis of pre. Default: pre's geometry divided by
+            post's, which must be whole. An axis that post lacks must be covered.
+        delays : float
+            In ms.
+        stride : int or tuple of int, optional
+            Distance between boxes, default `extent`; less lets them overlap. Boxes that reach outside pre are
+            clipped, and a mean divides by what is inside.
+
+        Returns
+        -------
+        Pooling
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described or the shapes do not fit; nothing has changed then.
+        """
+        return connect_pooling(self, self._psp, extent, stride, delays)
+
+    def pooling(
+        self,
+        extent: int | Shape | None = None,
+        stride: int | Shape | None = None,
+        delays: float = 0.0,
+    ) -> Pooling:
+        """Connect as `connect_pooling`, which has the arguments in another order."""
+        return connect_pooling(self, self._psp, extent, stride, delays)
+
+
+def connect_pooling(projection: Self, psp: Expression, extent: Any, stride: Any, delays: Any) -> Self:
+    """Check the arguments of a connect method, and connect `projection` as a pooling."""
+    projection._check_free()
+    pre, post = projection.pre.geometry, projection.post.geometry
+    delays = uniform_delay(delays)
+    geometry = _core.PoolingGeometry(
+        pre=pre,
+        post=post,
+        extent=None if extent is None else whole_tuple("extent", extent, len(pre)),
+        stride=None if stride is None else whole_tuple("stride", stride, len(pre)),
+    )
+    description = PoolingDescription(
+        pre, post, tuple(geometry.extent), tuple(geometry.stride), projection.operation, psp=psp
+    )
+    return projection._connect(description, delays)
+
+
+def pooling_psp(psp: Expression) -> Expression:
+    """Return the psp that a `SharedProjection` pools with: its default means ``pre.r``."""
+    if psp.tree == parse_psp(DEFAULT_PSP).tree:
+        return parse_psp("pre.r", allow_weight=False)
+    if "w" in psp.names:
+        raise ValueError(f"psp is {psp.text!r}; pooling has no weights, use an expression of pre.r alone.")
+    return psp

@@ -1,0 +1,875 @@
+"""Projections: what all have in common, and the two that use individual weights (`Projection` and `Copy`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import prod
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from . import _core, connectors
+from .arguments import finite_number, positive_number, whole_number
+from .arrays import Array, check_output, frozen, real_array, shaped_array
+from .backends import make_executor, thread_count, usable_backend
+from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
+from .description import (
+    OPERATIONS,
+    Description,
+    Operation,
+    PoolingDescription,
+    SharedDescription,
+    SynapsesDescription,
+)
+from .distributions import Normal, Uniform
+from .errors import StateError
+from .expressions import Expression, parse_psp
+from .network import Network
+from .population import Population
+from .schedule import Executor
+
+Self = TypeVar("Self", bound="BaseProjection")
+
+DEFAULT_PSP = "w*pre.r"
+
+
+class Report(dict[str, object]):
+    """A dictionary that prints as a table."""
+
+    def __str__(self) -> str:
+        width = max(map(len, self), default=0)
+        return "\n".join(f"{key:<{width}}  {value}" for key, value in self.items())
+
+    __repr__ = __str__
+
+
+class Weights:
+    """Values that a projection and its copies use.
+
+    Attributes
+    ----------
+    arrays
+        Read-only, C-contiguous, of the network's dtype: one per filter, or one with a value per synapse.
+    version
+        Changes with every assignment, so that each executor takes the new values before its next run.
+    """
+
+    def __init__(self, arrays: list[Array]) -> None:
+        self.arrays = [frozen(array) for array in arrays]
+        self.version = 0
+
+    def assign(self, arrays: list[Array]) -> None:
+        self.arrays = [frozen(array) for array in arrays]
+        self.version += 1
+
+
+class BaseProjection:
+    """What all projections have in common; not connected by itself.
+
+    Parameters
+    ----------
+    pre, post : Population
+        Of one network and one dtype; they may be the same.
+    target : str
+        The projection adds to ``post.sum(target)``.
+    psp : str
+        Contribution of one element, an expression of ``w`` and ``pre.r``.
+    operation : {'sum', 'max', 'min', 'mean'}
+        How the contributions of one post unit are reduced.
+    name : str, optional
+        Shown by `describe`.
+    backend : str, optional
+        Where calls of the projection are computed; default: as its network.
+    threads : int, optional
+        For the CPU backend; default: as its network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; nothing has changed then.
+    StateError
+        If the network is compiled already.
+    """
+
+    def __init__(
+        self,
+        pre: Population,
+        post: Population,
+        target: str,
+        psp: str = DEFAULT_PSP,
+        operation: Operation = "sum",
+        name: str | None = None,
+        backend: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        for role, population in (("pre", pre), ("post", post)):
+            if not isinstance(population, Population):
+                raise TypeError(f"{role} is a {type(population).__name__}; expected a Population.")
+        if pre.network is not post.network:
+            raise ValueError(
+                f"pre {pre.name!r} and post {post.name!r} belong to different networks; create both in one."
+            )
+        if pre.dtype != post.dtype:
+            raise ValueError(
+                f"pre {pre.name!r} has dtype {pre.dtype} and post {post.name!r} {post.dtype}; "
+                "create both with the same dtype."
+            )
+        if not isinstance(target, str):
+            raise TypeError(f"target is a {type(target).__name__}; expected a name such as 'exc'.")
+        if not target.isidentifier():
+            raise ValueError(f"target is {target!r}; expected a name such as 'exc'.")
+        if operation not in OPERATIONS:
+            raise ValueError(
+                f"operation is {operation!r}; expected one of {', '.join(map(repr, OPERATIONS))}."
+            )
+        self._psp = self._parse_psp(psp)
+        self._backend = None if backend is None else usable_backend(backend)
+        self._threads = thread_count(threads)
+        self._pre, self._post, self._target, self._operation = pre, post, target, operation
+        self._description: Description | None = None
+        self._weights: Weights | None = None
+        self._geometry: _core.SharedGeometry | None = None
+        self._delays = 0.0
+        self._executor: Executor | None = None
+        self._executor_kind: tuple[str, int | None] | None = None
+        self._executor_version = -1
+        self._name = pre.network._register_projection(self, name)
+
+    @staticmethod
+    def _parse_psp(psp: str) -> Expression:
+        return parse_psp(psp)
+
+    # --- What the user reads ---------------------------------------------------------------------------------
+
+    @property
+    def pre(self) -> Population:
+        """Population that is read."""
+        return self._pre
+
+    @property
+    def post(self) -> Population:
+        """Population that is fed."""
+        return self._post
+
+    @property
+    def target(self) -> str:
+        """Name of the sum that the projection adds to."""
+        return self._target
+
+    @property
+    def psp(self) -> str:
+        """Contribution of one element, as text."""
+        return self._psp.text
+
+    @property
+    def operation(self) -> Operation:
+        """How the contributions are reduced."""
+        return self._operation
+
+    @property
+    def name(self) -> str:
+        """Name of the projection."""
+        return self._name
+
+    @property
+    def network(self) -> Network:
+        """Network that the projection belongs to."""
+        return self._pre.network
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64, that of the populations."""
+        return self._pre.dtype
+
+    @property
+    def delays(self) -> float:
+        """Delay in ms, the same for all elements."""
+        return self._delays
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connect method was called."""
+        return self._description is not None
+
+    def __repr__(self) -> str:
+        state = "" if self.connected else ", not connected"
+        return f"<{type(self).__name__} {self.pre.name} -> {self.post.name} ({self.target!r}{state})>"
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights: elements of all filters, or synapses; 0 for pooling."""
+        self._connected()
+        return 0 if self._weights is None else sum(array.size for array in self._weights.arrays)
+
+    @property
+    def weights(self) -> Array | list[Array]:
+        """Weights, read-only; assign new ones of the same shape, they are used from the next step on.
+
+        One filter: its shape. A bank: (filters, \\*filter), or a list of arrays when the extents differ.
+        Individual weights: (post.size, pre.size) with NaN where there is no synapse.
+
+        Raises
+        ------
+        StateError
+            If the projection is not connected.
+        ValueError
+            If it has no weights (pooling), or those assigned have another shape.
+        TypeError
+            If those assigned are no real numbers.
+        """
+        description, weights = self._with_weights()
+        if isinstance(description, SynapsesDescription):
+            matrix = np.full((self.post.size, self.pre.size), np.nan, dtype=self.dtype)
+            matrix[_rows(description), description.column] = weights.arrays[0]
+            return frozen(matrix)
+        if not description.bank:
+            return weights.arrays[0]
+        if len(set(description.extents)) > 1:
+            return list(weights.arrays)
+        return frozen(np.stack(weights.arrays))
+
+    @weights.setter
+    def weights(self, values: Any) -> None:
+        description, weights = self._with_weights()
+        if isinstance(description, SynapsesDescription):
+            weights.assign([self._synapse_values(description, values, exact=True)])
+            return
+        arrays = filter_arrays(values, description.bank, self.dtype)
+        extents = tuple(array.shape for array in arrays)
+        if extents != description.extents:
+            raise ValueError(
+                f"weights: the new filters have the shapes {_brief(extents)}; expected those connected, "
+                f"{_brief(description.extents)}."
+            )
+        weights.assign(arrays)
+
+    def center(self, *position: Any) -> tuple[int, ...]:
+        """Return the pre coordinates that the filter of one post unit is centred on.
+
+        Parameters
+        ----------
+        *position
+            A rank, coordinates ``center(i, j)`` or a tuple of coordinates ``center((i, j))`` in post. Of a
+            bank, the coordinate of the filter may be left out.
+
+        Returns
+        -------
+        tuple of int
+            As many as pre has dimensions; on an axis that the filter spans, its middle.
+
+        Raises
+        ------
+        StateError
+            If the projection is not connected.
+        TypeError, ValueError
+            If there is no such unit, or the projection has no filters.
+        """
+        self._connected()
+        if self._geometry is None or not isinstance(self._description, SharedDescription):
+            raise ValueError(f"{self!r} has no filters, so no centres; see receptive_field().")
+        filters = len(self._description.extents)
+        return tuple(self._geometry.centre(self._rank(position) // filters))
+
+    centre = center
+
+    def receptive_field(self, *position: Any) -> tuple[NDArray[np.int64], Array]:
+        """Return which pre units one post unit reads, and with which weights.
+
+        Parameters
+        ----------
+        *position
+            Rank or coordinates of the post unit, as for `center`.
+
+        Returns
+        -------
+        coordinates : int64 array (n, pre.dimension)
+            In the order of the weights. Elements outside pre are left out, or listed where the padding finds
+            them (``'border'``, ``'reflect'``, ``'wrap'``).
+        weights : array (n,)
+            Their weights; 1 for pooling.
+
+        Raises
+        ------
+        StateError
+            If the projection is not connected.
+        TypeError, ValueError
+            If there is no such unit.
+        """
+        description = self._connected()
+        rank = self._rank(position)
+        if isinstance(description, SynapsesDescription):
+            row = slice(description.row_start[rank], description.row_start[rank + 1])
+            coordinates = np.stack(np.unravel_index(description.column[row], description.pre), axis=-1)
+            return coordinates.astype(np.int64), self._with_weights()[1].arrays[0][row]
+        if isinstance(description, PoolingDescription):
+            corner = np.zeros(len(description.pre), dtype=np.int64)
+            corner[: len(description.post)] = np.unravel_index(rank, description.post)
+            starts = corner * description.stride
+            ends = np.minimum(starts + description.extent, description.pre)
+            box = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+            coordinates = _grid(box)
+            return coordinates, np.ones(len(coordinates), dtype=self.dtype)
+        unit, number = divmod(rank, len(description.extents))
+        extent = description.extents[number]
+        taps = [offsets + middle for offsets, middle in zip(*_taps(description, unit, number), strict=True)]
+        ranks, inside = locate(_grid(taps), description.pre, description.padding)
+        coordinates = np.stack(np.unravel_index(ranks[inside], description.pre), axis=-1)
+        values = self._with_weights()[1].arrays[number].reshape(prod(extent))
+        return coordinates.astype(np.int64), values[inside]
+
+    def describe(self) -> Report:
+        """Say what is connected and how it is computed.
+
+        Returns
+        -------
+        Report
+            A dictionary (geometries, psp, operation, algorithm and why, bytes and flops per step, ...) that
+            prints as a table.
+
+        Raises
+        ------
+        StateError
+            If the projection is not connected.
+        """
+        description = self._connected()
+        report = Report(
+            name=self.name,
+            kind=type(self).__name__,
+            pre=description.pre,
+            post=description.post,
+            target=self.target,
+            psp=description.psp.text,
+            operation=description.operation,
+            delays=self.delays,
+            dtype=self.dtype.name,
+            weights=self.n_weights,
+        )
+        if isinstance(description, SharedDescription):
+            report["filters"] = _brief(description.extents)
+            report["method"] = description.method
+            report["padding"] = description.padding
+        if isinstance(description, PoolingDescription):
+            report["extent"], report["stride"] = description.extent, description.stride
+        report.update(self._ready_executor().describe())
+        return report
+
+    def __call__(self, r: Any, out: Array | None = None) -> Array:
+        """Compute the projection of plain arrays: no network, no delay, no compile() needed.
+
+        Parameters
+        ----------
+        r : array_like
+            Rates, (\\*pre) or (batch, \\*pre); converted as assigned rates are. Without a copy when they are
+            C-contiguous and of the projection's dtype.
+        out : ndarray, optional
+            (\\*post) or (batch, \\*post): C-contiguous, writable, of the projection's dtype, apart from `r`.
+            Overwritten.
+
+        Returns
+        -------
+        ndarray
+            `out`, or a new array. A unit without synapses is 0.
+
+        Raises
+        ------
+        StateError
+            If the projection is not connected.
+        TypeError, ValueError
+            If an array is not as described.
+        """
+        description = self._connected()
+        rates = real_array("r", r)
+        batch = rates.shape[:1] if rates.ndim == len(description.pre) + 1 else ()
+        if rates.shape != (*batch, *description.pre):
+            raise ValueError(
+                f"r has the shape {rates.shape}; expected that of pre, {description.pre}, or a leading batch axis "
+                f"more, (batch, {', '.join(map(str, description.pre))})."
+            )
+        shape = (*batch, *description.post)
+        if out is None:
+            out = np.empty(shape, dtype=self.dtype)
+        else:
+            check_output(out, shape, self.dtype, r)
+        trials = prod(batch)
+        if trials:
+            rates = np.require(rates, self.dtype, ("C_CONTIGUOUS", "ALIGNED"))
+            self._ready_executor().run(
+                rates.reshape(trials, *description.pre), out.reshape(trials, *description.post), False
+            )
+        return out
+
+    # --- What the connect methods and the network use --------------------------------------------------------
+
+    def _connected(self) -> Description:
+        if self._description is None:
+            raise StateError(f"{self!r}: call one of its connect methods first.")
+        return self._description
+
+    def _with_weights(self) -> tuple[SharedDescription | SynapsesDescription, Weights]:
+        description = self._connected()
+        if self._weights is None or isinstance(description, PoolingDescription):
+            raise ValueError(f"{self!r} is a pooling and has no weights.")
+        return description, self._weights
+
+    def _check_free(self) -> None:
+        """Raise if the projection cannot be connected; the first thing a connect method does."""
+        if self._description is not None:
+            raise StateError(f"{self!r} is connected already; create another projection.")
+        self.network._check_open("connect a projection")
+
+    def _connect(
+        self: Self,
+        description: Description,
+        delays: float,
+        weights: Weights | None = None,
+        geometry: _core.SharedGeometry | None = None,
+    ) -> Self:
+        self._delays = delays
+        self._weights, self._geometry, self._description = weights, geometry, description
+        return self
+
+    def _ready_executor(self, backend: str | None = None, threads: int | None = None) -> Executor:
+        """Return the executor with the present weights; `backend` and `threads` are those of the network."""
+        description = self._connected()
+        kind = (
+            self._backend or backend or self.network._backend_in_use,
+            self._threads or threads or self.network._threads_in_use,
+        )
+        if self._executor is None or self._executor_kind != kind:
+            self._executor = make_executor(description, self.dtype, *kind)
+            self._executor_kind, self._executor_version = kind, -1
+        if self._weights is not None and self._executor_version != self._weights.version:
+            self._executor.set_weights(self._weights.arrays)
+            self._executor_version = self._weights.version
+        return self._executor
+
+    def _synapse_values(self, synapses: SynapsesDescription, weights: Any, exact: bool) -> Array:
+        """Return one weight per synapse: from a number, a distribution, one each, or a whole matrix.
+
+        With `exact` the matrix may name no weight where there is no synapse.
+        """
+        count = len(synapses.column)
+        if isinstance(weights, (Uniform, Normal)):
+            return weights.sample(count, self.network.random_generator).astype(self.dtype)
+        array = real_array("weights", weights)
+        if array.shape in ((), (count,)):
+            return shaped_array("weights", array, (count,), self.dtype)
+        whole = (self.post.size, self.pre.size)
+        if array.shape != whole:
+            raise ValueError(
+                f"weights has the shape {array.shape}; expected one number, one weight per synapse ({count},), or "
+                f"the matrix (post.size, pre.size) = {whole}."
+            )
+        rows = _rows(synapses)
+        if exact:
+            elsewhere = np.ones(whole, dtype=bool)
+            elsewhere[rows, synapses.column] = False
+            if not np.isnan(array[elsewhere]).all():
+                raise ValueError("weights names a weight where there is no synapse; put NaN there.")
+        return array[rows, synapses.column].astype(self.dtype)
+
+    def _rank(self, position: tuple[Any, ...]) -> int:
+        """Turn a rank, or coordinates of a post unit in either form, into a checked rank."""
+        description, post = self._description, self.post
+        if len(position) == 1 and np.ndim(position[0]) == 0:
+            rank = whole_number("rank", position[0])
+            if not 0 <= rank < post.size:
+                raise ValueError(f"rank is {rank}; post {post.geometry} has ranks 0 to {post.size - 1}.")
+            return rank
+        coordinates = tuple(position[0]) if len(position) == 1 else position
+        if (
+            isinstance(description, SharedDescription)
+            and description.bank
+            and len(coordinates) == post.dimension - 1
+        ):
+            coordinates = (*coordinates, 0)
+        return post.rank_from_coordinates(coordinates)
+
+
+class Synapse:
+    """How the individual weights of a `Projection` act.
+
+    Parameters
+    ----------
+    psp : str
+        Contribution of one synapse, an expression of ``w`` and ``pre.r``.
+    operation : {'sum', 'max', 'min', 'mean'}
+        How the contributions of one post unit are reduced; mean divides by its number of synapses.
+
+    Raises
+    ------
+    ValueError
+        If `psp` cannot be read or `operation` is another one.
+    """
+
+    def __init__(self, psp: str = DEFAULT_PSP, operation: Operation = "sum") -> None:
+        parse_psp(psp)
+        if operation not in OPERATIONS:
+            raise ValueError(
+                f"operation is {operation!r}; expected one of {', '.join(map(repr, OPERATIONS))}."
+            )
+        self.psp = psp
+        self.operation = operation
+
+
+class Projection(BaseProjection):
+    """Projection with a weight for every synapse.
+
+    Parameters
+    ----------
+    pre, post, target, name, backend, threads
+        As for `BaseProjection`.
+    synapse : Synapse, optional
+        Its psp and operation; default: the sum of ``w*pre.r``.
+    """
+
+    def __init__(
+        self,
+        pre: Population,
+        post: Population,
+        target: str,
+        synapse: Synapse | None = None,
+        name: str | None = None,
+        backend: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        synapse = Synapse() if synapse is None else synapse
+        if not isinstance(synapse, Synapse):
+            raise TypeError(f"synapse is a {type(synapse).__name__}; expected a Synapse.")
+        super().__init__(pre, post, target, synapse.psp, synapse.operation, name, backend, threads)
+
+    def connect_all_to_all(
+        self, weights: Any, delays: float = 0.0, allow_self_connections: bool = False
+    ) -> Projection:
+        """Connect every pre unit to every post unit.
+
+        Parameters
+        ----------
+        weights : float, array_like, Uniform or Normal
+            One for all, drawn for each synapse, or an array (post.size, pre.size) or (number of synapses,).
+        delays : float
+            In ms.
+        allow_self_connections : bool
+            Whether a unit may feed itself; matters only where pre is post.
+
+        Returns
+        -------
+        Projection
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        self._check_free()
+        synapses = connectors.all_to_all(
+            self.pre.size, self.post.size, self._skips_self(allow_self_connections)
+        )
+        return self._connect_synapses(synapses, weights, delays)
+
+    def connect_one_to_one(self, weights: Any = 1.0, delays: float = 0.0) -> Projection:
+        """Connect every pre unit to the post unit of the same rank; the sizes must be equal.
+
+        Parameters, result and errors as `connect_all_to_all`; an array of weights may have the shape
+        (post.size,).
+        """
+        self._check_free()
+        return self._connect_synapses(
+            connectors.one_to_one(self.pre.size, self.post.size), weights, delays
+        )
+
+    def connect_fixed_probability(
+        self, probability: float, weights: Any, delays: float = 0.0, allow_self_connections: bool = False
+    ) -> Projection:
+        """Connect each pair of units with a probability between 0 and 1, drawn from the network's seed.
+
+        Other parameters, result and errors as `connect_all_to_all`.
+        """
+        self._check_free()
+        synapses = connectors.fixed_probability(
+            self.pre.size,
+            self.post.size,
+            probability,
+            self._skips_self(allow_self_connections),
+            self.network.random_generator,
+        )
+        return self._connect_synapses(synapses, weights, delays)
+
+    def connect_gaussian(
+        self,
+        amp: float,
+        sigma: float,
+        delays: float = 0.0,
+        limit: float = 0.01,
+        allow_self_connections: bool = False,
+    ) -> Projection:
+        """Connect with the weights ``amp * exp(-d**2 / (2 sigma**2))``.
+
+        d is the distance between the normalised coordinates of the two units: each axis of a population runs
+        from 0 to 1, ``coordinate / (size - 1)``, an axis of size 1 lies at 0.
+
+        Parameters
+        ----------
+        amp : float
+            Weight at distance 0.
+        sigma : float
+            Width in normalised coordinates, > 0.
+        delays : float
+            In ms.
+        limit : float
+            Only weights with ``abs(w) > limit * abs(amp)`` become synapses.
+        allow_self_connections : bool
+            Whether a unit may feed itself; matters only where pre is post.
+
+        Returns
+        -------
+        Projection
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described, or pre and post differ in their number of dimensions.
+        """
+        amp = finite_number("amp", amp)
+        profile = [(amp, positive_number("sigma", sigma))]
+        return self._connect_profile(profile, amp, delays, limit, allow_self_connections)
+
+    def connect_dog(
+        self,
+        amp_pos: float,
+        sigma_pos: float,
+        amp_neg: float,
+        sigma_neg: float,
+        delays: float = 0.0,
+        limit: float = 0.01,
+        allow_self_connections: bool = False,
+    ) -> Projection:
+        """Connect with a difference of Gaussians, as `connect_gaussian`: the one of `amp_pos` and `sigma_pos`
+        less the one of `amp_neg` and `sigma_neg`.
+
+        Only weights with ``abs(w) > limit * abs(amp_pos - amp_neg)`` become synapses.
+        """
+        amp_pos, amp_neg = finite_number("amp_pos", amp_pos), finite_number("amp_neg", amp_neg)
+        profile = [
+            (amp_pos, positive_number("sigma_pos", sigma_pos)),
+            (-amp_neg, positive_number("sigma_neg", sigma_neg)),
+        ]
+        return self._connect_profile(profile, amp_pos - amp_neg, delays, limit, allow_self_connections)
+
+    def connect_from_matrix(self, weights: Any, delays: float = 0.0, pre_post: bool = False) -> Projection:
+        """Connect as a matrix says.
+
+        Parameters
+        ----------
+        weights : array_like
+            (post.size, pre.size); NaN or None where there is no synapse.
+        delays : float
+            In ms.
+        pre_post : bool
+            Whether the matrix is (pre.size, post.size) instead.
+
+        Returns
+        -------
+        Projection
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        self._check_free()
+        return self._connect_synapses(
+            *connectors.from_matrix(weights, self.pre.size, self.post.size, pre_post), delays
+        )
+
+    def connect_from_sparse(self, weights: Any, delays: float = 0.0) -> Projection:
+        """Connect as a SciPy sparse matrix says.
+
+        Parameters
+        ----------
+        weights : sparse matrix
+            (pre.size, post.size): pre comes first here, as in ANNarchy. Every stored element is a synapse,
+            also a stored 0.
+        delays : float
+            In ms.
+
+        Returns
+        -------
+        Projection
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        self._check_free()
+        return self._connect_synapses(
+            *connectors.from_sparse(weights, self.pre.size, self.post.size), delays
+        )
+
+    def _skips_self(self, allow_self_connections: bool) -> bool:
+        return self.pre is self.post and not allow_self_connections
+
+    def _connect_profile(
+        self,
+        profile: list[tuple[float, float]],
+        peak: float,
+        delays: float,
+        limit: float,
+        allow_self_connections: bool,
+    ) -> Projection:
+        self._check_free()
+        return self._connect_synapses(
+            *connectors.gaussians(
+                self.pre.geometry,
+                self.post.geometry,
+                profile,
+                peak,
+                limit,
+                self._skips_self(allow_self_connections),
+            ),
+            delays,
+        )
+
+    def _connect_synapses(self, synapses: connectors.Synapses, weights: Any, delays: float) -> Projection:
+        delays = uniform_delay(delays)
+        description = SynapsesDescription(
+            self.pre.geometry, self.post.geometry, *synapses, self.operation, psp=self._psp
+        )
+        values = self._synapse_values(description, weights, exact=False)
+        return self._connect(description, delays, Weights([values]))
+
+
+class Copy(BaseProjection):
+    """Projection that uses the weights of another one, with its own psp and operation."""
+
+    def connect_copy(self, projection: BaseProjection) -> Copy:
+        """Use the weights of `projection`: a change of the ones is seen in the other at once.
+
+        Parameters
+        ----------
+        projection : BaseProjection
+            Connected, with weights, and with the same geometries and dtype; a delay is taken over.
+
+        Returns
+        -------
+        Copy
+            This one.
+
+        Raises
+        ------
+        StateError
+            If one is connected already, the other not, or the network compiled.
+        TypeError, ValueError
+            If `projection` is not as described.
+        """
+        return connect_copy(self, projection)
+
+    copy = connect_copy
+
+
+def connect_copy(projection: Self, other: BaseProjection) -> Self:
+    """Connect a projection with the weights of another one, by reference."""
+    projection._check_free()
+    if not isinstance(other, BaseProjection):
+        raise TypeError(f"the projection to copy is a {type(other).__name__}; expected a connected projection.")
+    description, weights = other._with_weights()
+    if (projection.pre.geometry, projection.post.geometry) != (description.pre, description.post):
+        raise ValueError(
+            f"the projection to copy has pre {description.pre} and post {description.post}, this one pre "
+            f"{projection.pre.geometry} and post {projection.post.geometry}; the geometries must be the same."
+        )
+    if projection.dtype != other.dtype:
+        raise ValueError(
+            f"the projection to copy has dtype {other.dtype}, this one {projection.dtype}; they must be the same."
+        )
+    copied = dataclasses.replace(description, psp=projection._psp, operation=projection.operation)
+    return projection._connect(copied, other.delays, weights, other._geometry)
+
+
+def uniform_delay(delays: Any) -> float:
+    """Check a delay in ms that holds for the whole projection."""
+    if isinstance(delays, (Uniform, Normal)) or np.ndim(delays) > 0:
+        raise TypeError(f"delays is {delays!r}; expected one number, the same delay for the whole projection.")
+    delay = finite_number("delays", delays)
+    if delay < 0.0:
+        raise ValueError(f"delays is {delay}; expected 0 or a positive number of ms.")
+    return delay
+
+
+def filter_arrays(weights: Any, bank: bool, dtype: DTypeLike) -> list[Array]:
+    """Return one C-contiguous array per filter, copied; a bank is an array or a list of filters."""
+    if isinstance(weights, (Uniform, Normal)):
+        raise TypeError("weights: a distribution has no shape; draw an array with its sample() method.")
+    if bank and isinstance(weights, (list, tuple)):
+        filters = [real_array(f"weights[{number}]", one) for number, one in enumerate(weights)]
+    elif bank:
+        array = real_array("weights", weights)
+        filters = list(array) if array.ndim else []
+    else:
+        filters = [real_array("weights", weights)]
+    if not filters:
+        raise ValueError("weights: expected a bank of at least one filter, filters on axis 0.")
+    for number, array in enumerate(filters):
+        name = f"weights[{number}]" if bank else "weights"
+        if array.ndim == 0 or array.size == 0:
+            raise ValueError(
+                f"{name} has the shape {array.shape}; expected a filter with at least one dimension and one element."
+            )
+        if array.ndim != filters[0].ndim:
+            raise ValueError(
+                f"{name} has {array.ndim} dimensions and weights[0] {filters[0].ndim}; the filters of a bank may "
+                "differ in extent, not in their number of dimensions."
+            )
+    return [np.array(array, dtype=dtype, order="C") for array in filters]
+
+
+def _rows(synapses: SynapsesDescription) -> NDArray[np.int64]:
+    """Rank of the post unit of every synapse."""
+    return np.repeat(np.arange(len(synapses.row_start) - 1), np.diff(synapses.row_start))
+
+
+def _grid(axes: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """All combinations of coordinates, last axis fastest, (n, number of axes)."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes)).astype(np.int64)
+
+
+def _taps(
+    description: SharedDescription, unit: int, number: int
+) -> tuple[list[NDArray[np.int64]], list[int]]:
+    """For each pre axis: the offsets of the taps of one filter, and its centre for one unit."""
+    extent = description.extents[number]
+    offsets = [tap_offsets(description, axis, extent) for axis in range(len(extent))]
+    if description.keep_last_dimension:
+        offsets.append(np.zeros(1, dtype=np.int64))
+    if description.centres is not None:
+        return offsets, description.centres[unit].tolist()
+    place = np.unravel_index(unit, unit_shape(description))
+    middles = []
+    for axis in range(len(description.pre)):
+        if axis == len(extent):  # the slice of a layer-wise filter
+            middles.append(int(place[axis]))
+            continue
+        along = axis_centres(description, axis, extent)
+        middles.append(int(along[place[axis] if axis < len(place) else 0]))
+    return offsets, middles
+
+
+def _brief(extents: tuple[tuple[int, ...], ...]) -> str:
+    """Shapes of filters, those of a regular bank once."""
+    if len(set(extents)) == 1:
+        return f"{extents[0]}" if len(extents) == 1 else f"{len(extents)} x {extents[0]}"
+    return ", ".join(map(str, extents))

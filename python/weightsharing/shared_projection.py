@@ -1,0 +1,90 @@
+"""`SharedProjection`: convolution, pooling and copy in one class, as in ANNarchy's weight-sharing extension."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from .convolution import connect_filters
+from .description import Method, Shape
+from .pooling import connect_pooling, pooling_psp
+from .projection import BaseProjection, connect_copy
+
+
+class SharedProjection(BaseProjection):
+    """Projection whose weights are shared by the post units; one of its three connect methods says how.
+
+    Parameters
+    ----------
+    pre, post, target, psp, operation, name, backend, threads
+        As for `BaseProjection`.
+
+    Examples
+    --------
+    >>> import numpy as np, weightsharing as ws
+    >>> with ws.Network():
+    ...     pre, post = ws.Population((100, 100)), ws.Population((50, 50))
+    ...     projection = ws.SharedProjection(pre, post, "exc").convolve(np.ones((3, 3)))
+    >>> projection.center(10, 10)
+    (20, 20)
+    """
+
+    def convolve(
+        self,
+        weights: Any,
+        delays: float = 0.0,
+        method: Method = "convolution",
+        keep_last_dimension: bool = False,
+        multiple: bool = False,
+        padding: float | str = 0.0,
+        subsampling: Any = None,
+        strides: int | Shape | None = None,
+        dilation: int | Shape | None = None,
+        first: int | Shape | None = None,
+        anchor: int | Shape | None = None,
+    ) -> SharedProjection:
+        """Connect with one filter, or with a bank of filters.
+
+        Parameters
+        ----------
+        weights, delays, keep_last_dimension, padding, subsampling, strides, dilation, first, anchor
+            As for `Convolution.connect_filter`; with `multiple` as for `Convolution.connect_filters`.
+        method : {'convolution', 'filter'}
+            ``'convolution'`` flips the filter: element k meets pre at ``centre - dilation * (k - c)``.
+            ``'filter'`` does not.
+        multiple : bool
+            Whether `weights` is a bank, its filters on axis 0 and on the last axis of post.
+
+        Returns
+        -------
+        SharedProjection
+            This one.
+
+        Raises
+        ------
+        StateError
+            If it is connected already, or its network compiled.
+        TypeError, ValueError
+            If an argument is not as described or the shapes do not fit; nothing has changed then.
+        """
+        if method not in get_args(Method):
+            raise ValueError(f"method is {method!r}; expected 'convolution' or 'filter'.")
+        return connect_filters(
+            self, weights, method, multiple, delays, keep_last_dimension, padding, subsampling,
+            strides, dilation, first, anchor,
+        )  # fmt: skip
+
+    def pooling(
+        self,
+        extent: int | Shape | None = None,
+        stride: int | Shape | None = None,
+        delays: float = 0.0,
+    ) -> SharedProjection:
+        """Connect as `Pooling.connect_pooling`.
+
+        The default psp means ``pre.r`` here. The default operation of this class is ``'sum'``.
+        """
+        return connect_pooling(self, pooling_psp(self._psp), extent, stride, delays)
+
+    def copy(self, projection: BaseProjection) -> SharedProjection:
+        """Connect with the weights of another projection, by reference, as `Copy.connect_copy`."""
+        return connect_copy(self, projection)

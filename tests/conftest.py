@@ -1,0 +1,13 @@
+"""Settings of the whole test-suite."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# One example may connect, plan and run several backends: slow, and slower under a sanitizer.
+_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+
+settings.register_profile("default", max_examples=40, derandomize=True, **_SHARED)
+settings.register_profile("full", max_examples=2000, **_SHARED)
+settings.register_profile("sanitize", max_examples=10, derandomize=True, **_SHARED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
