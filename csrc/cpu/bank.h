@@ -86,33 +86,44 @@ void bank_row_of(bool keep_nan, const WindowParameters<T>& w, const T* in, const
     bank_row<T, reduce_sum, false, V>(w, in, packed, filters, post, n, divisor, constant_divisor, accumulate);
 }
 
+// Units [x, x + n) of one row of units, all filters.
 template <class T>
-void bank(const WindowParameters<T>& w, const Task<T>& task) {
-  const Strip<T>& s = w.strip;
-  const Block b = block_of(s, task.block);
-  T* strip = task.scratch;
-  fill_strip(s, b, task.pre, strip, strip + s.elements + w.scratch_tile);
+void bank_units(const WindowParameters<T>& w, bool keep_nan, const T* row, const RowPlace& at, Index start, T* post, Index x,
+                Index n, bool accumulate) {
+  T count = static_cast<T>(w.taps);
+  const T* inside = nullptr;
+  if (w.strip.outside == outside_ignore && w.reduction == reduce_mean) {
+    count = w.inside[0][at.unit[0]] * w.inside[1][at.unit[1]] * w.inside[2][at.unit[2]];
+    inside = w.inside[3] + start + x;
+  }
+  const auto run = w.filter_block == 4 * lanes<T>   ? bank_row_of<T, 4>
+                   : w.filter_block == 2 * lanes<T> ? bank_row_of<T, 2>
+                                                    : bank_row_of<T, 1>;
+  for (Index f = 0; f < w.filters; f += w.filter_block)
+    run(keep_nan, w, row + x * w.unit_step, w.packed + f * w.taps, smaller(w.filter_block, w.filters - f),
+        post + x * w.post_unit + f, n, inside, count, accumulate);
+}
+
+// Computes the block from a filled strip.
+template <class T>
+void bank_rows(const WindowParameters<T>& w, const Block& b, const T* strip, T* post, bool accumulate) {
   const bool extreme = w.reduction == reduce_max || w.reduction == reduce_min;
-  const bool keep_nan = extreme && !(w.weights_finite && strip_below(s, b, strip, infinity<T>));
-  const StripAxis& rows = s.axis[2];
+  const bool keep_nan = extreme && !(w.weights_finite && strip_below(w.strip, b, strip, infinity<T>));
+  const StripAxis& rows = w.strip.axis[2];
   for_outer_units(w, b, [&](Index in, Index out, RowPlace at) {
     for (Index k = 0; k < b.units[2]; ++k) {
-      T count = static_cast<T>(w.taps);
-      const T* inside = nullptr;
-      if (s.outside == outside_ignore && w.reduction == reduce_mean) {
-        count = w.inside[0][at.unit[0]] * w.inside[1][at.unit[1]] * w.inside[2][b.start[2] + k];
-        inside = w.inside[3] + b.start[3];
-      }
-      const T* row = strip + in + k * unit_rows(rows) * rows.strip_step;
-      for (Index f = 0; f < w.filters; f += w.filter_block) {
-        const Index filters = smaller(w.filter_block, w.filters - f);
-        const T* packed = w.packed + f * w.taps;
-        T* post = task.post + out + f + k * rows.post_step;
-        const auto run = w.filter_block == 4 * lanes<T> ? bank_row_of<T, 4> : w.filter_block == 2 * lanes<T> ? bank_row_of<T, 2> : bank_row_of<T, 1>;
-        run(keep_nan, w, row, packed, filters, post, b.units[3], inside, count, task.accumulate);
-      }
+      at.unit[2] = b.start[2] + k;
+      bank_units(w, keep_nan, strip + in + k * unit_rows(rows) * rows.strip_step, at, b.start[3], post + out + k * rows.post_step, 0,
+                 b.units[3], accumulate);
     }
   });
+}
+
+template <class T>
+void bank(const WindowParameters<T>& w, const Task<T>& task) {
+  const Block b = block_of(w.strip, task.block);
+  fill_strip(w.strip, b, task.pre, task.scratch, task.scratch + w.strip.elements + w.scratch_tile);
+  bank_rows(w, b, task.scratch, task.post, task.accumulate);
 }
 
 }  // namespace

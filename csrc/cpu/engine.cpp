@@ -126,11 +126,11 @@ struct WindowPart {
   plan::WindowPlan plan;
   WindowParameters<T> parameters;
   std::vector<T> inside[4];
-  std::vector<T> weights, packed;
+  std::vector<T> weights, packed, transformed;
   std::vector<std::vector<T>> factor_values;
   std::vector<const T*> factors;
   std::vector<Index> column_offset;
-  bool lowrank = false;
+  bool lowrank = false, winograd = false;
   std::string why_not_lowrank;
 };
 
@@ -161,15 +161,19 @@ class SharedEngine final : public EngineOf<T> {
     auto lines = EngineOf<T>::describe();
     std::string family, reason;
     for (const WindowPart<T>& part : parts_) {
-      const std::string name = part.lowrank ? "lowrank" : part.plan.family == plan::Family::bank ? "bank" : "window";
+      const std::string name = part.lowrank ? "lowrank" : part.winograd ? "winograd" : part.plan.family == plan::Family::bank ? "bank" : "window";
       const std::string why =
-          part.lowrank ? "the filter is a sum of " + std::to_string(part.parameters.factors.terms) + " products of 1-D filters"
+          part.winograd ? "3x3 filters over " + std::to_string(part.parameters.channels) + " channels, tiles of 2x2 units"
+          : part.lowrank ? "the filter is a sum of " + std::to_string(part.parameters.factors.terms) + " products of 1-D filters"
                        : part.plan.reason + (part.why_not_lowrank.empty() ? "" : "; " + part.why_not_lowrank);
       if (family.find(name) == std::string::npos) family += (family.empty() ? "" : ", ") + name;
       if (reason.find(why) == std::string::npos) reason += (reason.empty() ? "" : "; ") + why;
     }
-    const bool lowrank = std::any_of(parts_.begin(), parts_.end(), [](const auto& p) { return p.lowrank; });
-    lines.insert(lines.begin(), {{"family", family}, {"algorithm", lowrank ? "lowrank" : "direct"}, {"reason", reason}});
+    const auto any = [&](bool WindowPart<T>::*flag) {
+      return std::any_of(parts_.begin(), parts_.end(), [&](const WindowPart<T>& part) { return part.*flag; });
+    };
+    const char* algorithm = any(&WindowPart<T>::lowrank) ? "lowrank" : any(&WindowPart<T>::winograd) ? "winograd" : "direct";
+    lines.insert(lines.begin(), {{"family", family}, {"algorithm", algorithm}, {"reason", reason}});
     lines.push_back({"blocks", std::to_string(parts_[0].plan.blocks)});
     return lines;
   }
@@ -189,8 +193,10 @@ class SharedEngine final : public EngineOf<T> {
   void run_batch(const T* pre, T* post, Index batch, bool accumulate, int threads) override {
     const Index pre_size = volume(geometry_.pre, "pre"), post_size = volume(geometry_.post, "post");
     for (const WindowPart<T>& part : parts_) {
-      const auto kernel = part.lowrank ? this->kernels_.lowrank
-                          : part.parameters.packed ? this->kernels_.bank : this->kernels_.window;
+      const auto kernel = part.lowrank             ? this->kernels_.lowrank
+                          : part.winograd          ? this->kernels_.winograd
+                          : part.parameters.packed ? this->kernels_.bank
+                                                   : this->kernels_.window;
       const Index blocks = part.plan.blocks;
       for_blocks(batch * blocks, threads, [&](Index block, int thread) {
         const Index trial = block / blocks;
@@ -224,7 +230,9 @@ class SharedEngine final : public EngineOf<T> {
     }
     w.filter_block = p.filter_block;
     w.unit_step = p.unit_step;
-    w.scratch_tile = std::max(p.scratch_tile, may_be_lowrank(part) ? 4 * p.term_elements : 0);
+    const Index lowrank = may_be_lowrank(part) ? 4 * p.term_elements : 0;
+    const Index winograd = may_be_winograd(part) ? 16 * winograd_tiles * (p.row.inner + p.filter_block) : 0;
+    w.scratch_tile = std::max({p.scratch_tile, lowrank, winograd});
   }
 
   bool may_be_lowrank(const WindowPart<T>& part) const {
@@ -257,15 +265,65 @@ class SharedEngine final : public EngineOf<T> {
       w.weights = part.weights.data();
     }
     if (p.family == plan::Family::bank) {
-      const Index lanes = p.filter_block;
-      const Index blocks = (p.filters + lanes - 1) / lanes;
-      part.packed.assign(static_cast<std::size_t>(blocks * lanes * p.taps), T(0));
-      for (Index f = 0; f < p.filters; ++f)
-        for (Index t = 0; t < p.taps; ++t)
-          part.packed[(f / lanes * p.taps + t) * lanes + f % lanes] = part.weights[f * p.taps + t];
+      part.packed = pack(part.weights, p.filters, p.taps, p.filter_block);
       w.packed = part.packed.data();
     }
+    part.winograd = may_be_winograd(part) && w.weights_finite && transform(part);
     part.lowrank = may_be_lowrank(part) && factorise(part);
+  }
+
+  // [filter][tap] -> [filter block][tap][lanes], whole blocks.
+  static std::vector<T> pack(const std::vector<T>& weights, Index filters, Index taps, Index lanes) {
+    const Index blocks = (filters + lanes - 1) / lanes;
+    std::vector<T> packed(static_cast<std::size_t>(blocks * lanes * taps), T(0));
+    for (Index f = 0; f < filters; ++f)
+      for (Index t = 0; t < taps; ++t) packed[(f / lanes * taps + t) * lanes + f % lanes] = weights[f * taps + t];
+    return packed;
+  }
+
+  // 3x3 over the last two axes of the grid with enough channels and filters that products, not transforms, count. The
+  // numbers do not depend on the instruction set: neither does the choice.
+  bool may_be_winograd(const WindowPart<T>& part) const {
+    const plan::WindowPlan& p = part.plan;
+    const bool sum = this->operation_ == Operation::sum || this->operation_ == Operation::mean;
+    const bool square = p.axis[0].taps == 1 && p.axis[1].taps == 1 && p.axis[2].taps == 3 && p.taps == 9 * p.row.inner &&
+                        p.column_taps == 3 * p.row.inner;
+    const bool regular = p.axis[2].stride == 1 && p.axis[2].dilation == 1 && p.row.stride == 1 && p.row_dilation == 1;
+    return sum && p.family == plan::Family::bank && square && regular && p.row.inner >= 32 && p.filters >= 32 &&
+           geometry_.padding != Padding::ignore && this->options_.algorithm == Algorithm::automatic;
+  }
+
+  static constexpr Index winograd_tiles = 24;
+
+  bool transform(WindowPart<T>& part) {
+    plan::WindowPlan& p = part.plan;
+    WindowParameters<T>& w = part.parameters;
+    constexpr double g[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    const Index channels = p.row.inner;
+    const Index planes = (p.filters + p.filter_block - 1) / p.filter_block * p.filter_block * channels;
+    part.transformed.assign(static_cast<std::size_t>(16 * planes), T(0));
+    double largest = 0;
+    for (int xi = 0; xi < 16; ++xi) {
+      std::vector<T> u(static_cast<std::size_t>(p.filters * channels));
+      for (Index f = 0; f < p.filters; ++f)
+        for (Index c = 0; c < channels; ++c) {
+          double sum = 0;
+          for (int i = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j)
+              sum += g[xi / 4][i] * g[xi % 4][j] * static_cast<double>(part.weights[f * p.taps + (3 * i + j) * channels + c]);
+          u[f * channels + c] = static_cast<T>(sum);
+          largest = std::max(largest, std::abs(sum));
+        }
+      const std::vector<T> packed = pack(u, p.filters, channels, p.filter_block);
+      std::copy(packed.begin(), packed.end(), part.transformed.begin() + xi * planes);
+    }
+    w.transformed = part.transformed.data();
+    w.channels = channels;
+    w.tiles = winograd_tiles;
+    // Each unit adds 9 products of at most 4 rates per channel.
+    const double size = std::max(1.0, largest) * 36 * static_cast<double>(channels);
+    w.rate_bound = static_cast<T>(0.25 * static_cast<double>(std::numeric_limits<T>::max()) / size);
+    return std::isfinite(largest) && size < 1e30;
   }
 
   bool factorise(WindowPart<T>& part) {
@@ -286,13 +344,8 @@ class SharedEngine final : public EngineOf<T> {
       return false;
     }
     part.factor_values.clear();
-    for (const plan::Term& term : terms) {
-      double single = 1;  // axes with one tap have no pass of their own: their factor goes into the last one
-      for (int d = 0; d < 3; ++d)
-        if (p.factor_extents[d] == 1) single *= term.factor[d][0];
+    for (const plan::Term& term : terms)
       for (const std::vector<double>& factor : term.factor) part.factor_values.emplace_back(factor.begin(), factor.end());
-      for (T& v : part.factor_values.back()) v = static_cast<T>(single * term.factor[3][&v - part.factor_values.back().data()]);
-    }
     part.factors.clear();
     for (const std::vector<T>& factor : part.factor_values) part.factors.push_back(factor.data());
     part.column_offset.assign(p.tap_offset.begin(), p.tap_offset.begin() + p.column_taps);

@@ -104,7 +104,9 @@ struct WindowParameters {
   const Index* column_offset;  // lowrank: elements of the strip from tap 0 of the last axis to tap k
   Index column_taps;
   Index term_elements;       // lowrank: elements of one intermediate result
-  T rate_bound;              // lowrank: larger rates take the direct path
+  const T* transformed;      // winograd: [16][filter block][channel][lanes]
+  Index channels, tiles;     // winograd: tiles of 2 x 2 units transformed at a time
+  T rate_bound;              // lowrank, winograd: larger rates take the direct path
   Index scratch_tile;        // elements of scratch after the strip
 };
 
@@ -176,6 +178,7 @@ struct Kernels {
   void (*window)(const WindowParameters<T>&, const Task<T>&);
   void (*lowrank)(const WindowParameters<T>&, const Task<T>&);
   void (*bank)(const WindowParameters<T>&, const Task<T>&);
+  void (*winograd)(const WindowParameters<T>&, const Task<T>&);
   void (*gather_prepare)(const GatherParameters<T>&, const Task<T>&);
   void (*gather)(const GatherParameters<T>&, const Task<T>&);
   void (*pool)(const PoolParameters<T>&, const Task<T>&);

@@ -95,7 +95,7 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   while (entries.size() < 3) entries.insert(entries.begin(), Entry{Axis{}, 0, 0});
   for (int d = 0; d < 3; ++d) p.axis[d] = strip_axis(entries[d].axis, entries[d].pre_step, entries[d].post_step);
 
-  const bool bank = !tapwise && p.row_units == 1 && filters * 2 >= target.vector_elements;
+  const bool bank = !tapwise && p.row_units == 1 && filters > 1 && filters * 2 >= target.vector_elements;
   p.family = bank ? Family::bank : Family::window;
   const Index v = target.vector_elements;
   p.filter_block = filters > 2 * v ? 4 * v : filters > v ? 2 * v : v;
@@ -107,6 +107,7 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   r.offset = last.offset;
   r.stride = last.stride;
   r.post = last.post;
+  p.row_dilation = last.dilation;
   const Index most_elements = bank ? 512 : 2048;
   r.blocks = ceil_div(r.post * p.row_units, most_elements * 3 / 2);
   r.blocks = std::min(r.blocks, r.post);

@@ -30,7 +30,7 @@ struct WindowPlan {
   std::vector<Index> tap_offset;
   std::vector<std::int32_t> tap_index;  // [tap][4]
   std::vector<Index> inside[4];         // per axis and unit: taps inside pre
-  Index post_unit, row_units, unit_step, filter_block;
+  Index post_unit, row_units, row_dilation, unit_step, filter_block;
   bool flatten;
   Index blocks;
   Index scratch_tile;

@@ -62,6 +62,12 @@ bool split(std::vector<double> rest, const Shape& extents, double bound, std::si
     return terms.size() <= most_terms;
   }
   const Index rows = extents[0];
+  if (rows == 1) {
+    const std::size_t before = terms.size();
+    if (!split(std::move(rest), Shape(extents.begin() + 1, extents.end()), bound, most_terms, terms)) return false;
+    for (std::size_t i = before; i < terms.size(); ++i) terms[i].factor.insert(terms[i].factor.begin(), {1.0});
+    return true;
+  }
   const Index columns = static_cast<Index>(rest.size()) / rows;
   const Shape inner(extents.begin() + 1, extents.end());
   std::vector<double> u, v;

@@ -1,0 +1,45 @@
+"""Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
+
+from importlib.metadata import version
+
+from . import filters
+from .backends import backends, get_num_threads, set_num_threads
+from .convolution import Convolution
+from .distributions import Normal, Uniform
+from .errors import StateError
+from .images import ImagePopulation
+from .network import Network, clear, compile, reset, setup, simulate, step
+from .neuron import Neuron
+from .pooling import Pooling
+from .population import Population
+from .projection import Copy, Projection, Synapse
+from .shared_projection import SharedProjection
+
+__version__ = version("weightsharing")
+
+__all__ = [
+    "Convolution",
+    "Copy",
+    "ImagePopulation",
+    "Network",
+    "Neuron",
+    "Normal",
+    "Pooling",
+    "Population",
+    "Projection",
+    "SharedProjection",
+    "StateError",
+    "Synapse",
+    "Uniform",
+    "__version__",
+    "backends",
+    "clear",
+    "compile",
+    "filters",
+    "get_num_threads",
+    "reset",
+    "set_num_threads",
+    "setup",
+    "simulate",
+    "step",
+]

@@ -1,0 +1,284 @@
+"""`Population`: units on a grid, their rates, and what their neuron's equations name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .arguments import whole_number
+from .arrays import Array, frozen, shaped_array
+from .description import Shape
+from .distributions import Normal, Uniform
+from .neuron import Neuron
+
+if TYPE_CHECKING:
+    from .network import Network
+
+# Elements of the largest array whose bytes can still be counted.
+_MOST_UNITS = 2**58
+
+
+class Population:
+    """Units on a grid of 1 to 4 dimensions.
+
+    Parameters
+    ----------
+    geometry : int or tuple of int
+        Number of units along each axis; C order, the last axis is the fastest.
+    neuron : Neuron, optional
+        Equations of the units. Without one the population holds the rates it is given.
+    name : str, optional
+        Shown in messages; default ``pop0``, ``pop1``, ...
+    dtype : dtype, optional
+        float32 or float64; default: that of the network.
+    network : Network, optional
+        Default: that of the enclosing ``with network:``, else the default network.
+
+    Attributes
+    ----------
+    r
+        Rates, an array (\\*geometry). Reading gives a read-only copy. Assign a number for all units, an array of
+        this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on.
+
+    Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
+    population is a number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or an assigned value is not real or has another shape; nothing has
+        changed then.
+    StateError
+        If the network is compiled already.
+    """
+
+    def __init__(
+        self,
+        geometry: int | Sequence[int],
+        neuron: Neuron | None = None,
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        network: Network | None = None,
+    ) -> None:
+        from .network import Network, current_network
+
+        if network is not None and not isinstance(network, Network):
+            raise TypeError(f"network is a {type(network).__name__}; expected a Network.")
+        if neuron is not None and not isinstance(neuron, Neuron):
+            raise TypeError(f"neuron is a {type(neuron).__name__}; expected a Neuron.")
+        self._geometry = _checked_geometry(geometry)
+        self._neuron = neuron
+        self._own_dtype = None if dtype is None else checked_dtype(dtype)
+        self._values: dict[str, Array] = {}
+        self._sums: dict[str, Array] = {}
+        self._network = current_network() if network is None else network
+        self._name = self._network._register_population(self, name)
+
+    # --- Geometry --------------------------------------------------------------------------------------------
+
+    @property
+    def geometry(self) -> Shape:
+        """Number of units along each axis."""
+        return self._geometry
+
+    shape = geometry
+
+    @property
+    def size(self) -> int:
+        """Number of units."""
+        return math.prod(self._geometry)
+
+    @property
+    def dimension(self) -> int:
+        """Number of axes."""
+        return len(self._geometry)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def rank_from_coordinates(self, coordinates: int | Sequence[int]) -> int:
+        """Return the rank (C order) of the unit at `coordinates`, one entry per axis.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no whole numbers or lie outside.
+        """
+        if np.ndim(coordinates) == 0:
+            coordinates = (coordinates,)  # type: ignore[assignment]
+        entries = tuple(whole_number("coordinates", entry) for entry in coordinates)  # type: ignore[union-attr]
+        if len(entries) != self.dimension or not all(
+            0 <= entry < size for entry, size in zip(entries, self._geometry, strict=True)
+        ):
+            raise ValueError(
+                f"coordinates are {entries}; expected {self.dimension} of a unit of {self.name!r}, geometry "
+                f"{self._geometry}."
+            )
+        rank = 0
+        for entry, size in zip(entries, self._geometry, strict=True):
+            rank = rank * size + entry
+        return rank
+
+    def coordinates_from_rank(self, rank: int) -> tuple[int, ...]:
+        """Return the coordinates of the unit with this rank (C order).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no whole number or there is no such unit.
+        """
+        rest = whole_number("rank", rank)
+        if not 0 <= rest < self.size:
+            raise ValueError(f"rank is {rest}; {self.name!r} has ranks 0 to {self.size - 1}.")
+        coordinates = []
+        for size in reversed(self._geometry):
+            rest, entry = divmod(rest, size)
+            coordinates.append(entry)
+        return tuple(reversed(coordinates))
+
+    # --- What it belongs to ----------------------------------------------------------------------------------
+
+    @property
+    def network(self) -> Network:
+        """Network that the population belongs to."""
+        return self._network
+
+    @property
+    def name(self) -> str:
+        """Name of the population."""
+        return self._name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._network.dtype if self._own_dtype is None else self._own_dtype
+
+    @property
+    def neuron(self) -> Neuron | None:
+        """Equations of the units, None for a population that holds what it is given."""
+        return self._neuron
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {self._geometry} {self.dtype}>"
+
+    # --- Values ----------------------------------------------------------------------------------------------
+
+    @property
+    def r(self) -> Array:
+        """Rates of the units."""
+        return self._read("r")
+
+    @r.setter
+    def r(self, values: Any) -> None:
+        self._assign("r", values)
+
+    def sum(self, target: str) -> Array:
+        """Return what the projections with this target added up to in the last step.
+
+        Parameters
+        ----------
+        target : str
+            A target nobody feeds is 0.
+
+        Returns
+        -------
+        ndarray (\\*geometry)
+            Read-only copy.
+        """
+        if not isinstance(target, str):
+            raise TypeError(f"target is a {type(target).__name__}; expected a name such as 'exc'.")
+        sums = self._sums.get(target)
+        return frozen(np.zeros(self._geometry, self.dtype) if sums is None else sums[0].copy())
+
+    def __getattr__(self, name: str) -> Any:
+        # Python asks here only for what the class does not define.
+        if name.startswith("_") or name not in self._declared():
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        return self._read(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or hasattr(type(self), name):
+            object.__setattr__(self, name, value)
+        elif name in self._declared():
+            self._assign(name, value)
+        else:
+            raise AttributeError(
+                f"{self.name!r} has no attribute {name!r}; its neuron has {', '.join(self._declared())}."
+            )
+
+    def _declared(self) -> Mapping[str, Any]:
+        """Everything with a value: name, and what the neuron says about it."""
+        return {"r": None} if self._neuron is None else self._neuron.attributes
+
+    def _read(self, name: str) -> Any:
+        values = self._array(name)[0]
+        return frozen(values.copy()) if self._is_local(name) else values.item()
+
+    def _assign(self, name: str, values: Any) -> None:
+        shape = self._geometry if self._is_local(name) else ()
+        if isinstance(values, (Uniform, Normal)):
+            values = values.sample(shape, self._network.random_generator)
+        self._array(name)[...] = shaped_array(name, values, shape, self.dtype)
+
+    def _is_local(self, name: str) -> bool:
+        """Whether each unit has its own value."""
+        declared = self._declared()[name]
+        return declared is None or bool(declared.local)
+
+    def _shape(self, name: str) -> Shape:
+        """Shape of the array of a variable or parameter: the batch axis first, 1 without a batch."""
+        return (1, *self._geometry) if self._is_local(name) else (1,) * (self.dimension + 1)
+
+    def _array(self, name: str) -> Array:
+        """The values of a variable or parameter, allocated when first used and then never moved."""
+        if name not in self._values:
+            values = np.zeros(self._shape(name), dtype=self.dtype)
+            declared = self._declared()[name]
+            initial = 0.0 if declared is None else declared.initial
+            if isinstance(initial, (Uniform, Normal)):
+                initial = initial.sample(values.shape, self._network.random_generator)
+            if not np.isscalar(initial) or initial != 0.0:
+                values[...] = initial
+            self._values[name] = values
+        return self._values[name]
+
+    def _sum_array(self, target: str) -> Array:
+        """The sum of a target, (batch, \\*geometry), allocated when first used and then never moved."""
+        if target not in self._sums:
+            self._sums[target] = np.zeros(self._shape("r"), dtype=self.dtype)
+        return self._sums[target]
+
+    def _move(self, network: Network, name: str | None) -> None:
+        """Join another network; the values go along in its dtype."""
+        self._network = network
+        self._values = {key: values.astype(self.dtype) for key, values in self._values.items()}
+        self._name = name or self._name
+
+
+def checked_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64, or raise."""
+    try:
+        chosen = np.dtype(dtype)
+    except TypeError:
+        chosen = None
+    if dtype is None or chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype is {dtype!r}; expected 'float32' or 'float64'.")
+    return chosen
+
+
+def _checked_geometry(geometry: Any) -> Shape:
+    if isinstance(geometry, (str, bytes)):
+        raise TypeError(f"geometry is {geometry!r}; expected a whole number or a tuple of 1 to 4.")
+    entries = tuple(geometry) if isinstance(geometry, (Sequence, np.ndarray)) else (geometry,)
+    sizes = tuple(whole_number("geometry", entry) for entry in entries)
+    if not 1 <= len(sizes) <= 4:
+        raise ValueError(f"geometry is {sizes}, {len(sizes)} dimensions; expected 1 to 4.")
+    if min(sizes) < 1:
+        raise ValueError(f"geometry is {sizes}; every axis needs at least one unit.")
+    if math.prod(sizes) > _MOST_UNITS:
+        raise ValueError(f"geometry is {sizes}: more units than can be addressed; choose a smaller one.")
+    return sizes
