@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_INSTALL = $(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check
 
 # Folders are listed too: their time changes when a file is deleted or renamed.
-SOURCES := $(shell find csrc python -name __pycache__ -prune -o -print) CMakeLists.txt pyproject.toml
+SOURCES := $(shell find csrc python -name __pycache__ -prune -o ! -name '*.so' -print) CMakeLists.txt pyproject.toml
 CPP_SOURCES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cuh' -o -name '*.cu')
 
 # CXX only if the user set it: make's own default says nothing about this machine.
@@ -94,7 +94,8 @@ clean:
 	@echo "Building weightsharing with sanitizers into $(@D); this takes some minutes."
 	@$(FIND_COMPILER); echo "$$compiler" > $(@D)/compiler
 	@CXX="$$(cat $(@D)/compiler)" $(PIP_INSTALL) '.[images,plot,test]' \
-	  --config-settings=cmake.define.WEIGHTSHARING_SANITIZE=address,undefined
+	  --config-settings=cmake.define.WEIGHTSHARING_SANITIZE=address,undefined \
+	  --config-settings=build-dir=build/sanitize
 	@touch $@
 
 # Dependency groups need a newer pip than the one that comes with older Pythons.

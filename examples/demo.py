@@ -13,10 +13,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import weightsharing as ann
 from matplotlib.cbook import get_sample_data
 from PIL import Image
-
-import weightsharing as ann
 from weightsharing import Convolution, ImagePopulation, Pooling
 
 PICTURE = Path(__file__).resolve().parent.parent / "demo.png"
@@ -103,8 +102,8 @@ def draw(pipeline):
     axes.set_title("photograph")
     axes.axis("off")
     grid = right.subplots(3, 4)
-    for column, (name, population) in zip(grid.T, pipeline.populations().items()):
-        for axes, channel, colour in zip(column, range(3), ("red", "green", "blue")):
+    for column, (name, population) in zip(grid.T, pipeline.populations().items(), strict=True):
+        for axes, channel, colour in zip(column, range(3), ("red", "green", "blue"), strict=True):
             axes.imshow(population.r[:, :, channel], cmap="gray", vmin=0.0, vmax=1.0)
             axes.set_title(f"{name}: {colour}")
             axes.axis("off")

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-
 from weightsharing import filters
 
 EXTENTS = [(5,), (4,), (3, 6), (7, 1), (2, 3, 4), (3, 3, 2, 5)]
@@ -14,7 +13,7 @@ EXTENTS = [(5,), (4,), (3, 6), (7, 1), (2, 3, 4), (3, 3, 2, 5)]
 def taps(shape):
     """Every index of a filter with its position relative to the middle of the extent."""
     for index in itertools.product(*map(range, shape)):
-        yield index, [k - (size - 1) / 2 for k, size in zip(index, shape)]
+        yield index, [k - (size - 1) / 2 for k, size in zip(index, shape, strict=True)]
 
 
 @pytest.mark.parametrize("shape", EXTENTS)
@@ -23,7 +22,7 @@ def test_gaussian_is_its_formula(shape, normalise):
     sigmas = [0.8, 1.5, 2.0, 0.6][: len(shape)]
     expected = np.empty(shape)
     for index, position in taps(shape):
-        expected[index] = math.exp(-sum(x * x / (2 * s * s) for x, s in zip(position, sigmas)))
+        expected[index] = math.exp(-sum(x * x / (2 * s * s) for x, s in zip(position, sigmas, strict=True)))
     if normalise == "sum":
         expected /= expected.sum()
     if normalise == "density":
@@ -122,7 +121,8 @@ def test_gabor_bank_multiscale_fits_each_extent_to_its_envelope():
     bank = filters.gabor_bank_multiscale([3.0, 6.0], 2, aspect=0.5)
     reach = [math.ceil(3 * 0.5622 * wavelength / 0.5) for wavelength in (3.0, 6.0)]
     assert [weights.shape[0] for weights in bank] == [2 * reach[0] + 1] * 2 + [2 * reach[1] + 1] * 2
-    for weights, (wavelength, angle) in zip(bank, itertools.product([3.0, 6.0], [0.0, math.pi / 2])):
+    expected = itertools.product([3.0, 6.0], [0.0, math.pi / 2])
+    for weights, (wavelength, angle) in zip(bank, expected, strict=True):
         np.testing.assert_array_equal(weights, filters.gabor(weights.shape, wavelength, angle, aspect=0.5))
         assert np.abs(weights[[0, -1]]).max() < 0.02 * np.abs(weights).max()
 

@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-
 from weightsharing import ImagePopulation, Network
 
 Image = pytest.importorskip("PIL.Image")

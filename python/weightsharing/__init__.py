@@ -1,7 +1,5 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from importlib.metadata import version
-
 from . import filters
 from .backends import backends, get_num_threads, set_num_threads
 from .convolution import Convolution
@@ -15,7 +13,7 @@ from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
 
-__version__ = version("weightsharing")
+__version__ = "0.1.0"
 
 __all__ = [
     "Convolution",

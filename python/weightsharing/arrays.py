@@ -1,4 +1,4 @@
-"""Checks of arrays that a user passed: the values in the type of the network, or an error and nothing changed."""
+"""Checks of arrays that a user passed: the values in the type wanted, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def real_array(name: str, values: Any) -> Array:
         ) from error
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"{name} has dtype {array.dtype}; expected real or integer numbers. Convert the values first, for "
-            "example with .real or .astype('float64')."
+            f"{name} has dtype {array.dtype}; expected real or integer numbers. Convert the values first, "
+            "for example with .real or .astype('float64')."
         )
     return array
 
 
 def shaped_array(name: str, values: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """Return real `values` of exactly this shape, or one number for all of them, in a new array of `dtype`."""
+    """Return real `values` of exactly this shape, or one number for all, in a new array of `dtype`."""
     array = real_array(name, values)
     if array.shape not in ((), shape):
         raise ValueError(f"{name} has the shape {array.shape}; expected {shape}, or one number for all.")

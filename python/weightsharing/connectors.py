@@ -114,8 +114,8 @@ def from_sparse(weights: Any, pre_size: int, post_size: int) -> tuple[Synapses, 
         )
     if weights.shape != (pre_size, post_size):
         raise ValueError(
-            f"weights has the shape {weights.shape}; expected (pre.size, post.size) = {(pre_size, post_size)}. "
-            "A matrix (post.size, pre.size) needs .T."
+            f"weights has the shape {weights.shape}; expected (pre.size, post.size) = "
+            f"{(pre_size, post_size)}. A matrix (post.size, pre.size) needs .T."
         )
     columns = weights.tocsc().copy()
     columns.sum_duplicates()

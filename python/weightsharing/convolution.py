@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numbers
 from math import prod
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
 from .arrays import Array, frozen, real_array, whole_tuple
-from .description import PADDINGS, Method, Shape, SharedDescription
+from .backends.cpu import shared_geometry
+from .description import PADDINGS, Algorithm, Method, Shape, SharedDescription
 from .projection import BaseProjection, Weights, filter_arrays, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)
@@ -20,8 +20,8 @@ Self = TypeVar("Self", bound=BaseProjection)
 class Convolution(BaseProjection):
     """Projection whose post units all use the same filter, or bank of filters, as a cross-correlation.
 
-    Post unit q reads pre at ``centre(q) + dilation * (k - c)`` for every element k of the filter, whose centre
-    c is its middle element, or the left one of the two.
+    Post unit q reads pre at ``centre(q) + dilation * (k - c)`` for every element k of the filter, whose
+    centre c is its middle element, or the left one of the two.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ class Convolution(BaseProjection):
         dilation: int | Shape | None = None,
         first: int | Shape | None = None,
         anchor: int | Shape | None = None,
+        algorithm: Algorithm = "auto",
     ) -> Convolution:
         """Connect with one filter.
 
@@ -64,8 +65,8 @@ class Convolution(BaseProjection):
             What a filter meets outside pre: units of that rate, the nearest unit, the mirrored or periodic
             continuation, nothing; ``'valid'``: filters may not reach outside.
         subsampling : array_like of int, optional
-            (post.size, pre.dimension): the centre for each post unit, in rank order. By default pre's geometry
-            is a whole multiple of post's, and the centres lie evenly.
+            (post.size, pre.dimension): the centre for each post unit, in rank order. By default pre's
+            geometry is a whole multiple of post's, and the centres lie evenly.
         strides : int or tuple of int, optional
             Distance between centres, one for all axes or one per axis of pre.
         dilation : int or tuple of int, optional
@@ -74,6 +75,8 @@ class Convolution(BaseProjection):
             Pre coordinate of the first centre; default 0 when `strides` is given.
         anchor : int or tuple of int, optional
             Element of the filter that lies on the centre.
+        algorithm : {'auto', 'direct'}
+            ``'direct'`` computes tap by tap; ``'auto'`` takes whatever is fastest here (see `describe`).
 
         Returns
         -------
@@ -89,7 +92,7 @@ class Convolution(BaseProjection):
         """
         return connect_filters(
             self, weights, "filter", False, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor,
+            strides, dilation, first, anchor, algorithm,
         )  # fmt: skip
 
     def connect_filters(
@@ -103,6 +106,7 @@ class Convolution(BaseProjection):
         dilation: int | Shape | None = None,
         first: int | Shape | None = None,
         anchor: int | Shape | None = None,
+        algorithm: Algorithm = "auto",
     ) -> Convolution:
         """Connect with a bank of filters: the last axis of post has one unit for each.
 
@@ -114,7 +118,7 @@ class Convolution(BaseProjection):
             Cannot be combined with a bank.
         subsampling : array_like of int, optional
             (post.size / filters, pre.dimension), as for `connect_filter`.
-        delays, padding, strides, dilation, first, anchor
+        delays, padding, strides, dilation, first, anchor, algorithm
             As for `connect_filter`.
 
         Returns
@@ -131,7 +135,7 @@ class Convolution(BaseProjection):
         """
         return connect_filters(
             self, weights, "filter", True, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor,
+            strides, dilation, first, anchor, algorithm,
         )  # fmt: skip
 
 
@@ -148,6 +152,7 @@ def connect_filters(
     dilation: Any,
     first: Any,
     anchor: Any,
+    algorithm: Any,
 ) -> Self:
     """Check the arguments of a connect method, and connect `projection` with one filter or a bank."""
     projection._check_free()
@@ -172,25 +177,21 @@ def connect_filters(
         tuple(array.shape for array in filters),
         bool(bank),
         bool(keep_last_dimension),
-        method,
+        _one_of("method", method, get_args(Method)),
         projection.operation,
         _padding(padding),
         **per_axis,
-        centres=_listed(subsampling, pre, post, len(filters)),
+        centres=_listed(subsampling, pre, post[:-1] if bank else post),
+        algorithm=_one_of("algorithm", algorithm, get_args(Algorithm)),
         psp=projection._psp,
     )
-    geometry = _core.SharedGeometry(
-        pre=pre,
-        post=post,
-        extents=description.extents,
-        bank=description.bank,
-        keep_last_dimension=description.keep_last_dimension,
-        flip=method == "convolution",
-        padding=description.padding if isinstance(description.padding, str) else "constant",
-        **per_axis,
-        centres=description.centres,
-    )
-    return projection._connect(description, delays, Weights(filters), geometry)
+    return projection._connect(description, delays, Weights(filters), shared_geometry(description))
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}.")
+    return value
 
 
 def _padding(padding: Any) -> float | str:
@@ -211,16 +212,16 @@ def _per_axis(name: str, values: Any, axes: int, layerwise: bool, slice_entry: i
     return whole_tuple(name, values, axes)
 
 
-def _listed(subsampling: Any, pre: Shape, post: Shape, filters: int) -> NDArray[np.int64] | None:
+def _listed(subsampling: Any, pre: Shape, units: Shape) -> NDArray[np.int64] | None:
     """Centre coordinates of the post units of one filter, checked for whole numbers and shape."""
     if subsampling is None:
         return None
     centres: Array = real_array("subsampling", subsampling)
-    expected = (prod(post) // filters, len(pre))
+    expected = (prod(units), len(pre))
     if centres.shape != expected:
         raise ValueError(
-            f"subsampling has the shape {centres.shape}; expected {expected}, the pre coordinates of one centre "
-            f"for each post unit{' of one filter' if filters > 1 else ''} (pre {pre}, post {post})."
+            f"subsampling has the shape {centres.shape}; expected {expected}, the coordinates in pre {pre} "
+            f"of one centre for each post unit, those of one filter {units}."
         )
     if centres.dtype.kind == "b" or not (np.isfinite(centres) & (centres == np.floor(centres))).all():
         raise ValueError("subsampling: the coordinates of the centres must be whole numbers.")

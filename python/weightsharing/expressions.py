@@ -230,6 +230,7 @@ _TOKEN = re.compile(
     r"|(?P<operator>\*\*|[-+*/]=|[<>=!]=|[-+*/%^()<>,:=])",
     re.ASCII,
 )
+_Word = tuple[str | None, Token]  # spelling for Python, None for an operand
 _KEYWORDS = ("if", "else", "and", "or", "not", "is")
 
 Function = Callable[[Sequence[Node]], Node]
@@ -355,13 +356,13 @@ class Reader:
                 f"the expression is {length} characters long; at most {MAXIMUM_LENGTH} are allowed",
                 tokens[0].position,
             )
-        words: list[tuple[str, Token]] = []
+        words: list[_Word] = []
         end = self._rewrite(tokens, 0, words, 0)
         if end < len(tokens):
             raise self.error(f"unexpected {tokens[end].text!r}", tokens[end].position, allowed=True)
         return _Conversion(self, words).tree()
 
-    def _rewrite(self, tokens: list[Token], at: int, out: list[tuple[str, Token]], nesting: int) -> int:
+    def _rewrite(self, tokens: list[Token], at: int, out: list[_Word], nesting: int) -> int:
         """Copy tokens to `out` in Python's form up to a bracket, comma or colon that belongs to the caller."""
         if nesting > MAXIMUM_NESTING:
             raise self.error(
@@ -388,29 +389,24 @@ class Reader:
                 at = self._rewrite_conditional(tokens, at, out, nesting + 1) - 1
                 operand_before = True
             else:
-                operand = token.kind in ("name", "number")
-                out.append(("**" if token.text == "^" else f"n{len(out)}" if operand else token.text, token))
-                operand_before = operand
+                operand_before = token.kind in ("name", "number")
+                out.append((None if operand_before else "**" if token.text == "^" else token.text, token))
             at += 1
         return at
 
-    def _rewrite_conditional(
-        self, tokens: list[Token], at: int, out: list[tuple[str, Token]], nesting: int
-    ) -> int:
+    def _rewrite_conditional(self, tokens: list[Token], at: int, out: list[_Word], nesting: int) -> int:
         """Turn ``if c: a else: b`` at `at` into ``((a) if (c) else (b))``; return where it ends."""
         start = tokens[at]
-        condition: list[tuple[str, Token]] = []
-        then: list[tuple[str, Token]] = []
+        condition: list[_Word] = []
+        then: list[_Word] = []
         at = self._rewrite(tokens, at + 1, condition, nesting)
         if at < len(tokens) and tokens[at].text == ":":
             at = self._rewrite(tokens, at + 1, then, nesting)
             if self._is_else(tokens, at):
-                before, between, after = (
-                    [(word, start) for word in words] for words in ("((", (")", "if", "("), (")", "else", "("))
-                )
-                out.extend([*before, *then, *between, *condition, *after])
+                out += [("(", start), ("(", start), *then, (")", start), ("if", start)]
+                out += [("(", start), *condition, (")", start), ("else", start), ("(", start)]
                 at = self._rewrite(tokens, at + 2, out, nesting)
-                out.extend([(")", start), (")", start)])
+                out += [(")", start), (")", start)]
                 return at
         raise self.error("a conditional must be written 'if condition: value else: value'", start.position)
 
@@ -422,7 +418,7 @@ class Reader:
 class _Conversion:
     """From rewritten words through Python's `ast` to a tree."""
 
-    def __init__(self, reader: Reader, words: list[tuple[str, Token]]) -> None:
+    def __init__(self, reader: Reader, words: list[_Word]) -> None:
         self.reader = reader
         self.operands: dict[str, Token] = {}
         self.starts: list[int] = []
@@ -430,7 +426,7 @@ class _Conversion:
         pieces: list[str] = []
         length = 0
         for word, token in words:
-            if token.kind in ("name", "number") and word != token.text:
+            if word is None:
                 word = f"n{len(self.operands)}"
                 self.operands[word] = token
             self.starts.append(length)
@@ -448,8 +444,8 @@ class _Conversion:
         try:
             body = ast.parse(self.source, mode="eval").body
         except SyntaxError as error:
-            # `offset` counts from 1; the words before it could be read.
-            place = self.position((error.offset or 1) - 1)
+            # `offset` counts from 1, and is 0 or beyond the text where the text ends too early.
+            place = self.position(error.offset - 1 if error.offset else len(self.source))
             raise self.reader.error("an operand or an operator is missing here", place, allowed=True) from None
         except (RecursionError, MemoryError):
             raise self.too_deep(self.words[0].position) from None
@@ -528,7 +524,7 @@ class _Conversion:
 # --------------------------------------------------------------------------------------------- the expression
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """Register code for blocks of values: what the compiled backends run.
 
@@ -553,8 +549,6 @@ class Program:
     slots: int
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -609,7 +603,8 @@ class Expression:
         TypeError
             If a name has no value.
         """
-        given = {("pre.r" if key == "r" else key): np.asarray(value) for key, value in arrays.items()}
+        rate = "r" if "r" in self.names else "pre.r"
+        given = {(rate if key == "r" else key): np.asarray(value) for key, value in arrays.items()}
         missing = sorted(self.names - given.keys())
         if missing:
             raise TypeError(f"evaluate: no value for {', '.join(missing)} of {self.text!r}.")

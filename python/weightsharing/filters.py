@@ -68,7 +68,9 @@ def gaussian(extent: Extent, sigma: float | Sequence[float], normalise: str = "s
     shape = _shape("extent", extent)
     sigmas = _per_axis("sigma", sigma, len(shape))
     _choice("normalise", normalise, ("sum", "peak", "density"))
-    return _outer([_gaussian_axis(size, axis_sigma, normalise) for size, axis_sigma in zip(shape, sigmas)])
+    return _outer(
+        [_gaussian_axis(size, axis_sigma, normalise) for size, axis_sigma in zip(shape, sigmas, strict=True)]
+    )
 
 
 def dog(

@@ -130,8 +130,8 @@ class ImagePopulation(Population):
             values = values / float(np.iinfo(values.dtype).max)
         elif values.dtype.kind not in "fb":
             raise TypeError(
-                f"set_array: the array has dtype {values.dtype}; expected floating-point rates, uint8 (divided "
-                "by 255), uint16 (divided by 65535) or bool. Convert it with .astype."
+                f"set_array: the array has dtype {values.dtype}; expected floating-point rates, uint8 "
+                "(divided by 255), uint16 (divided by 65535) or bool. Convert it with .astype."
             )
         self.r = values.astype(np.float64).reshape(self.geometry)
 
@@ -181,10 +181,11 @@ def _convert(
     if picture.mode.startswith("I"):
         values = np.asarray(picture)
         if picture.mode == "I" and (values.min() < 0 or values.max() > 65535):
-            # Pillow hands 16-bit files of some formats over as 32-bit ones; beyond 16 bits nothing says white.
+            # Pillow gives 16-bit files of some formats as 32-bit integers; beyond 16 bits white is unknown.
             raise ValueError(
-                f"set_image: {os.fspath(path)!r} holds 32-bit integers from {values.min()} to {values.max()}, "
-                "a range without a known white. Read it into an array, scale it and use set_array."
+                f"set_image: {os.fspath(path)!r} holds 32-bit integers from {values.min()} to "
+                f"{values.max()}, a range without a known white. "
+                "Read it into an array, scale it and use set_array."
             )
         picture = pillow.fromarray(values.astype(np.float32))
         return picture, 65535.0
@@ -195,7 +196,7 @@ def _convert(
         picture = picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")
     except ValueError as error:
         raise ValueError(
-            f"set_image: {os.fspath(path)!r} has mode {picture.mode}, which Pillow does not convert: {error}. "
-            "Convert the file to RGB first."
+            f"set_image: {os.fspath(path)!r} has mode {picture.mode}, which Pillow does not convert: "
+            f"{error}. Convert the file to RGB first."
         ) from error
     return (picture if colour else picture.convert("L")), 255.0

@@ -19,7 +19,7 @@ from .schedule import ClearSum, Project, PushHistory, Runner, Schedule, Step, Up
 
 if TYPE_CHECKING:
     from .neuron import Neuron
-    from .projection import BaseProjection, Projection, Synapse
+    from .projection import BaseProjection, Synapse
 
 # Times are divided by dt; 0.3 / 0.1 must be 3.
 _TOLERANCE = 1e-6
@@ -84,7 +84,7 @@ class Network:
         self._initial: dict[Population, dict[str, Array]] = {}
         self._steps_done = 0
 
-    # --- Settings --------------------------------------------------------------------------------------------
+    # --- Settings ---
 
     @property
     def dt(self) -> float:
@@ -136,7 +136,7 @@ class Network:
     ) -> None:
         _entered.set(_entered.get()[:-1])
 
-    # --- Building --------------------------------------------------------------------------------------------
+    # --- Building ---
 
     def create(
         self,
@@ -262,13 +262,13 @@ class Network:
         home._populations.remove(population)
         population._move(self, None)
 
-    # --- Running ---------------------------------------------------------------------------------------------
+    # --- Running ---
 
     def compile(self, backend: str | None = None, threads: int | None = None) -> None:
         """Prepare the network for simulation; nothing can be added any more.
 
-        The values of this moment are those that `reset` restores. Called again, it starts over from the values
-        at that moment, with empty histories and at time 0, for example on another backend.
+        The values of this moment are those that `reset` restores. Called again, it starts over from the
+        values of that moment, with empty histories and at time 0, for example on another backend.
 
         Parameters
         ----------
@@ -374,7 +374,7 @@ class Network:
         self._seed = seed
         self._random_generator = np.random.default_rng(seed)
 
-    # --- The schedule ----------------------------------------------------------------------------------------
+    # --- The schedule ---
 
     def _check_uniform(self, backend: str) -> None:
         """Raise unless all projections are connected, and all of one dtype and backend."""
@@ -457,8 +457,8 @@ def _whole_steps(duration: Any, dt: float) -> int:
     steps = round(time / dt)
     if abs(time / dt - steps) > _TOLERANCE * max(steps, 1):
         raise ValueError(
-            f"duration is {time} ms, {time / dt} steps of dt = {dt} ms; expected a whole number of steps, for "
-            f"example {steps * dt} ms."
+            f"duration is {time} ms, {time / dt} steps of dt = {dt} ms; expected a whole number of steps, "
+            f"for example {steps * dt} ms."
         )
     return steps
 

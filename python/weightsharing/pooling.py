@@ -9,7 +9,7 @@ from .arrays import whole_tuple
 from .description import Operation, PoolingDescription, Shape
 from .expressions import Expression, parse_psp
 from .population import Population
-from .projection import DEFAULT_PSP, BaseProjection, uniform_delay
+from .projection import BaseProjection, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)
 
@@ -115,7 +115,7 @@ def connect_pooling(projection: Self, psp: Expression, extent: Any, stride: Any,
 
 def pooling_psp(psp: Expression) -> Expression:
     """Return the psp that a `SharedProjection` pools with: its default means ``pre.r``."""
-    if psp.tree == parse_psp(DEFAULT_PSP).tree:
+    if psp.is_default:
         return parse_psp("pre.r", allow_weight=False)
     if "w" in psp.names:
         raise ValueError(f"psp is {psp.text!r}; pooling has no weights, use an expression of pre.r alone.")

@@ -41,8 +41,8 @@ class Population:
     Attributes
     ----------
     r
-        Rates, an array (\\*geometry). Reading gives a read-only copy. Assign a number for all units, an array of
-        this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on.
+        Rates, an array (\\*geometry). Reading gives a read-only copy. Assign a number for all units, an
+        array of this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on.
 
     Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
     population is a number.
@@ -78,7 +78,7 @@ class Population:
         self._network = current_network() if network is None else network
         self._name = self._network._register_population(self, name)
 
-    # --- Geometry --------------------------------------------------------------------------------------------
+    # --- Geometry ---
 
     @property
     def geometry(self) -> Shape:
@@ -108,9 +108,8 @@ class Population:
         TypeError, ValueError
             If they are no whole numbers or lie outside.
         """
-        if np.ndim(coordinates) == 0:
-            coordinates = (coordinates,)  # type: ignore[assignment]
-        entries = tuple(whole_number("coordinates", entry) for entry in coordinates)  # type: ignore[union-attr]
+        listed = coordinates if isinstance(coordinates, (Sequence, np.ndarray)) else (coordinates,)
+        entries = tuple(whole_number("coordinates", entry) for entry in listed)
         if len(entries) != self.dimension or not all(
             0 <= entry < size for entry, size in zip(entries, self._geometry, strict=True)
         ):
@@ -140,7 +139,7 @@ class Population:
             coordinates.append(entry)
         return tuple(reversed(coordinates))
 
-    # --- What it belongs to ----------------------------------------------------------------------------------
+    # --- What it belongs to ---
 
     @property
     def network(self) -> Network:
@@ -165,12 +164,13 @@ class Population:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self._geometry} {self.dtype}>"
 
-    # --- Values ----------------------------------------------------------------------------------------------
+    # --- Values ---
 
     @property
     def r(self) -> Array:
         """Rates of the units."""
-        return self._read("r")
+        rates: Array = self._read("r")
+        return rates
 
     @r.setter
     def r(self, values: Any) -> None:
@@ -262,12 +262,12 @@ class Population:
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
     """Return float32 or float64, or raise."""
     try:
-        chosen = np.dtype(dtype)
+        name = "" if dtype is None else np.dtype(dtype).name
     except TypeError:
-        chosen = None
-    if dtype is None or chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+        name = ""
+    if name not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}; expected 'float32' or 'float64'.")
-    return chosen
+    return np.dtype(name)
 
 
 def _checked_geometry(geometry: Any) -> Shape:

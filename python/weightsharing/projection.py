@@ -140,7 +140,7 @@ class BaseProjection:
     def _parse_psp(psp: str) -> Expression:
         return parse_psp(psp)
 
-    # --- What the user reads ---------------------------------------------------------------------------------
+    # --- What the user reads ---
 
     @property
     def pre(self) -> Population:
@@ -351,7 +351,8 @@ class BaseProjection:
             report["padding"] = description.padding
         if isinstance(description, PoolingDescription):
             report["extent"], report["stride"] = description.extent, description.stride
-        report.update(self._ready_executor().describe())
+        for key, value in self._ready_executor().describe().items():
+            report.setdefault(key, value)
         return report
 
     def __call__(self, r: Any, out: Array | None = None) -> Array:
@@ -383,8 +384,8 @@ class BaseProjection:
         batch = rates.shape[:1] if rates.ndim == len(description.pre) + 1 else ()
         if rates.shape != (*batch, *description.pre):
             raise ValueError(
-                f"r has the shape {rates.shape}; expected that of pre, {description.pre}, or a leading batch axis "
-                f"more, (batch, {', '.join(map(str, description.pre))})."
+                f"r has the shape {rates.shape}; expected that of pre, {description.pre}, or with a leading "
+                f"batch axis (batch, {', '.join(map(str, description.pre))})."
             )
         shape = (*batch, *description.post)
         if out is None:
@@ -399,7 +400,7 @@ class BaseProjection:
             )
         return out
 
-    # --- What the connect methods and the network use --------------------------------------------------------
+    # --- What the connect methods and the network use ---
 
     def _connected(self) -> Description:
         if self._description is None:
@@ -458,8 +459,8 @@ class BaseProjection:
         whole = (self.post.size, self.pre.size)
         if array.shape != whole:
             raise ValueError(
-                f"weights has the shape {array.shape}; expected one number, one weight per synapse ({count},), or "
-                f"the matrix (post.size, pre.size) = {whole}."
+                f"weights has the shape {array.shape}; expected one number, one weight per synapse "
+                f"({count},), or the matrix (post.size, pre.size) = {whole}."
             )
         rows = _rows(synapses)
         if exact:
@@ -578,9 +579,7 @@ class Projection(BaseProjection):
         (post.size,).
         """
         self._check_free()
-        return self._connect_synapses(
-            connectors.one_to_one(self.pre.size, self.post.size), weights, delays
-        )
+        return self._connect_synapses(connectors.one_to_one(self.pre.size, self.post.size), weights, delays)
 
     def connect_fixed_probability(
         self, probability: float, weights: Any, delays: float = 0.0, allow_self_connections: bool = False
@@ -716,9 +715,7 @@ class Projection(BaseProjection):
             If an argument is not as described.
         """
         self._check_free()
-        return self._connect_synapses(
-            *connectors.from_sparse(weights, self.pre.size, self.post.size), delays
-        )
+        return self._connect_synapses(*connectors.from_sparse(weights, self.pre.size, self.post.size), delays)
 
     def _skips_self(self, allow_self_connections: bool) -> bool:
         return self.pre is self.post and not allow_self_connections
@@ -785,7 +782,7 @@ def connect_copy(projection: Self, other: BaseProjection) -> Self:
     """Connect a projection with the weights of another one, by reference."""
     projection._check_free()
     if not isinstance(other, BaseProjection):
-        raise TypeError(f"the projection to copy is a {type(other).__name__}; expected a connected projection.")
+        raise TypeError(f"the projection to copy is a {type(other).__name__}; expected a projection.")
     description, weights = other._with_weights()
     if (projection.pre.geometry, projection.post.geometry) != (description.pre, description.post):
         raise ValueError(
@@ -794,7 +791,8 @@ def connect_copy(projection: Self, other: BaseProjection) -> Self:
         )
     if projection.dtype != other.dtype:
         raise ValueError(
-            f"the projection to copy has dtype {other.dtype}, this one {projection.dtype}; they must be the same."
+            f"the projection to copy has dtype {other.dtype}, this one {projection.dtype}; "
+            "they must be the same."
         )
     copied = dataclasses.replace(description, psp=projection._psp, operation=projection.operation)
     return projection._connect(copied, other.delays, weights, other._geometry)
@@ -803,7 +801,7 @@ def connect_copy(projection: Self, other: BaseProjection) -> Self:
 def uniform_delay(delays: Any) -> float:
     """Check a delay in ms that holds for the whole projection."""
     if isinstance(delays, (Uniform, Normal)) or np.ndim(delays) > 0:
-        raise TypeError(f"delays is {delays!r}; expected one number, the same delay for the whole projection.")
+        raise TypeError(f"delays is {delays!r}; expected one number, the delay of the whole projection.")
     delay = finite_number("delays", delays)
     if delay < 0.0:
         raise ValueError(f"delays is {delay}; expected 0 or a positive number of ms.")
@@ -827,12 +825,13 @@ def filter_arrays(weights: Any, bank: bool, dtype: DTypeLike) -> list[Array]:
         name = f"weights[{number}]" if bank else "weights"
         if array.ndim == 0 or array.size == 0:
             raise ValueError(
-                f"{name} has the shape {array.shape}; expected a filter with at least one dimension and one element."
+                f"{name} has the shape {array.shape}; expected a filter with at least one dimension and "
+                "one element."
             )
         if array.ndim != filters[0].ndim:
             raise ValueError(
-                f"{name} has {array.ndim} dimensions and weights[0] {filters[0].ndim}; the filters of a bank may "
-                "differ in extent, not in their number of dimensions."
+                f"{name} has {array.ndim} dimensions and weights[0] {filters[0].ndim}; the filters of a bank "
+                "may differ in extent, not in their number of dimensions."
             )
     return [np.array(array, dtype=dtype, order="C") for array in filters]
 

@@ -1,15 +1,15 @@
 """The step of a network as a flat list, and what a backend must provide to run it.
 
-`Network.compile` writes the list once; the runner of a backend repeats it. All arrays are C-contiguous, of the
-network's dtype, and carry a leading batch axis (1 without a batch). They are allocated before the list is
+`Network.compile` writes the list once; the runner of a backend repeats it. All arrays are C-contiguous, of
+the network's dtype, and carry a leading batch axis (1 without a batch). They are allocated before the list is
 written and stay where they are until the network is compiled again: Python reads and assigns them in place
-between runs, a runner may keep their addresses. A runner keeps the list alive, and with it the arrays.
+between runs, a runner may keep their addresses as long as it keeps the list alive.
 
 Time: step `s` counts from 0 at compile and at reset. During step s, ``t = s * dt`` (ms).
 
-Histories: an array (depth, B, \\*geometry) of the rates at the end of earlier steps; the end of step s lies in
-row ``s % depth``. They start as what came before step 0 (zeros). A projection with a delay of n steps reads row
-``(s - n) % depth``, n <= depth; that row is still the one of step s - n, because `PushHistory` comes last.
+Histories: an array (depth, B, \\*geometry) of the rates at the end of earlier steps; the end of step s lies
+in row ``s % depth``. They start as what came before step 0 (zeros). A projection with a delay of n steps
+reads row ``(s - n) % depth``, n <= depth; it still holds step s - n, because `PushHistory` comes last.
 
 Order within a step: all `ClearSum` and `Project`, then all `Update`, then all `PushHistory`.
 """
@@ -28,9 +28,12 @@ class Executor(Protocol):
     """A connected projection on some backend (`backends.make_executor`)."""
 
     def set_weights(self, weights: Sequence[Array]) -> None:
-        """Take the weights, C-contiguous and of the executor's dtype: one array per filter in the shape of its
-        extent, or for synapses a single one of shape (number of synapses,). Never called for pooling; always
-        called before the first `run`, and again between runs whenever the values changed."""
+        """Take the weights, C-contiguous and of the executor's dtype.
+
+        One array per filter in the shape of its extent, or for synapses a single one of shape (number of
+        synapses,). Never called for pooling; otherwise called before the first `run`, and again between runs
+        whenever the values changed.
+        """
 
     def run(self, rates: Array, out: Array, accumulate: bool) -> None:
         """Compute all post units: `rates` (B, \\*pre) and `out` (B, \\*post), C-contiguous, not overlapping.
@@ -87,7 +90,8 @@ class Update:
         Its steps, in order.
     arrays
         Everything the equations name, except ``t`` and ``dt``: variables and parameters under their own name,
-        sums as ``sum(target)``. Per unit: (B, \\*geometry); one for the population: (B, 1, ...), as many axes.
+        sums as ``sum(target)``. Per unit: (B, \\*geometry); one for the population: (B, 1, ...), as many
+        axes.
     """
 
     neuron: Neuron
@@ -109,7 +113,7 @@ class Runner(Protocol):
     """Repeats a list of steps (`backends.make_runner`)."""
 
     def run(self, first: int, steps: int) -> None:
-        """Run steps ``first, ..., first + steps - 1``. The network counts; a runner has no clock of its own."""
+        """Run steps ``first`` to ``first + steps - 1``; the network counts, a runner has no clock."""
 
 
 @dataclass(frozen=True)

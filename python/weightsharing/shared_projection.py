@@ -1,11 +1,11 @@
-"""`SharedProjection`: convolution, pooling and copy in one class, as in ANNarchy's weight-sharing extension."""
+"""`SharedProjection`: convolution, pooling and copy in one class, with ANNarchy's older names."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from .convolution import connect_filters
-from .description import Method, Shape
+from .description import Algorithm, Method, Shape
 from .pooling import connect_pooling, pooling_psp
 from .projection import BaseProjection, connect_copy
 
@@ -41,12 +41,14 @@ class SharedProjection(BaseProjection):
         dilation: int | Shape | None = None,
         first: int | Shape | None = None,
         anchor: int | Shape | None = None,
+        algorithm: Algorithm = "auto",
     ) -> SharedProjection:
         """Connect with one filter, or with a bank of filters.
 
         Parameters
         ----------
-        weights, delays, keep_last_dimension, padding, subsampling, strides, dilation, first, anchor
+        weights, delays, keep_last_dimension, padding, subsampling
+        strides, dilation, first, anchor, algorithm
             As for `Convolution.connect_filter`; with `multiple` as for `Convolution.connect_filters`.
         method : {'convolution', 'filter'}
             ``'convolution'`` flips the filter: element k meets pre at ``centre - dilation * (k - c)``.
@@ -66,11 +68,9 @@ class SharedProjection(BaseProjection):
         TypeError, ValueError
             If an argument is not as described or the shapes do not fit; nothing has changed then.
         """
-        if method not in get_args(Method):
-            raise ValueError(f"method is {method!r}; expected 'convolution' or 'filter'.")
         return connect_filters(
             self, weights, method, multiple, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor,
+            strides, dilation, first, anchor, algorithm,
         )  # fmt: skip
 
     def pooling(

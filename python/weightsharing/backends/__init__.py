@@ -61,7 +61,9 @@ def thread_count(threads: int | None) -> int | None:
     return count
 
 
-def make_executor(description: Description, dtype: np.dtype[Any], backend: str, threads: int | None) -> Executor:
+def make_executor(
+    description: Description, dtype: np.dtype[Any], backend: str, threads: int | None
+) -> Executor:
     """Make the executor of one projection; `backend` as `usable_backend` returns it."""
     if backend == "reference":
         return ReferenceExecutor(description, dtype)
@@ -87,9 +89,9 @@ def set_num_threads(threads: int) -> None:
         raise TypeError("threads is None; expected a whole number.")
     count = thread_count(threads)
     assert count is not None
-    _core.set_num_threads(count)
+    _core.set_thread_count(count)
 
 
 def get_num_threads() -> int:
-    """Return how many threads the CPU backend uses where nothing else is asked for; at first OpenMP's default."""
-    return int(_core.get_num_threads())
+    """Return how many threads the CPU backend uses where nothing else is asked for (at first: OpenMP's)."""
+    return _core.thread_count()

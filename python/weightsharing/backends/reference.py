@@ -23,6 +23,7 @@ from ..description import (
     SharedDescription,
     SynapsesDescription,
 )
+from ..schedule import ClearSum, Project, Schedule, Step, Update
 
 Integers = NDArray[np.int64]
 Array = NDArray[Any]
@@ -508,3 +509,43 @@ class ReferenceExecutor:
                     reduction.add(np.abs(contribution) if absolute else contribution, takes_part)
                 columns.append(reduction.result())
         return np.stack(columns, axis=-1).reshape(batch, *description.post)
+
+
+# --- Specification section 5: networks -----------------------------------------------------------------------
+
+
+class ReferenceRunner:
+    """A network's step, repeated in a plain Python loop.
+
+    Parameters
+    ----------
+    schedule
+        What one step does.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def run(self, first: int, steps: int) -> None:
+        """Run steps ``first`` to ``first + steps - 1``."""
+        for number in range(first, first + steps):
+            for step in self.schedule.steps:
+                self._run(step, number)
+
+    def _run(self, step: Step, number: int) -> None:
+        if isinstance(step, ClearSum):
+            step.out[...] = 0.0
+        elif isinstance(step, Project):
+            rates = step.rates
+            if step.history is not None:
+                rates = step.history[(number - step.delay) % len(step.history)]
+            step.executor.run(rates, step.out, step.accumulate)
+        elif isinstance(step, Update):
+            self._update(step, number)
+        else:
+            step.history[number % len(step.history)] = step.rates
+
+    def _update(self, step: Update, number: int) -> None:
+        clock = {"t": number * self.schedule.dt, "dt": self.schedule.dt}
+        for name, values in step.neuron.evaluate({**step.arrays, **clock}, self.schedule.dtype).items():
+            step.arrays[name][...] = values

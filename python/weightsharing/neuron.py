@@ -1,0 +1,767 @@
+"""Neurons: parameters and equations in ANNarchy's language, reduced to a list of plain assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arguments import finite_number
+from .distributions import Normal, Uniform
+from .expressions import (
+    FUNCTIONS,
+    ONE,
+    ZERO,
+    Draw,
+    Expression,
+    ExpressionError,
+    Function,
+    Node,
+    Program,
+    Reader,
+    Token,
+    build,
+    constant,
+    emit_program,
+    evaluate_tree,
+    floating_dtype,
+    name,
+    substitute,
+)
+
+Locality = Literal["local", "population", "constant"]
+Initial = float | Uniform | Normal
+
+_INCREMENTS = {"+=": "add", "-=": "subtract", "*=": "multiply", "/=": "divide"}
+_METHODS = ("explicit", "exponential", "midpoint")
+_OTHER_METHODS = ("implicit", "semiimplicit", "exact", "rk4", "event")
+_VALUED_FLAGS = ("init", "min", "max")
+_TYPES = ("float", "int", "bool")
+_FLAGS = (*_VALUED_FLAGS, "population", "constant", *_TYPES, *_METHODS, *_OTHER_METHODS)
+_RESERVED = ("t", "dt", "pi", "True", "False", "sum", "Uniform", "Normal", *_FLAGS)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number, or one per unit, that equations read and only the user changes.
+
+    Attributes
+    ----------
+    name
+        As in the equations.
+    initial
+        Its value at first: a number, or a distribution that each unit draws from.
+    locality
+        ``'local'``: each unit has its own. ``'population'`` and ``'constant'``: one for all units.
+    """
+
+    name: str
+    initial: Initial
+    locality: Locality
+
+    @property
+    def local(self) -> bool:
+        """Whether each unit has its own value."""
+        return self.locality == "local"
+
+
+@dataclass(frozen=True)
+class Variable(Parameter):
+    """A value that the equations change; described like a parameter."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One step of an update: ``name = expression``, then the bounds, which keep NaN.
+
+    Attributes
+    ----------
+    name
+        A variable, or an intermediate value, spelled with brackets as in ``increment(v)``, that lives during
+        the update only.
+    expression
+        Reads variables, parameters, constants, ``sum(target)``, ``t``, ``dt`` and intermediate values as they
+        are when the step is executed. Its text is the equation the step comes from.
+    minimum, maximum
+        Bounds, which read the same.
+    """
+
+    name: str
+    expression: Expression
+    minimum: Expression | None = None
+    maximum: Expression | None = None
+
+    @cached_property
+    def tree(self) -> Node:
+        """Expression and bounds as one tree."""
+        tree = self.expression.tree
+        if self.minimum is not None:
+            tree = build("maximum", tree, self.minimum.tree)
+        if self.maximum is not None:
+            tree = build("minimum", tree, self.maximum.tree)
+        return tree
+
+
+class Neuron:
+    """What the units of a population compute, as a rate-coded neuron of ANNarchy.
+
+    Parameters
+    ----------
+    parameters : str, list of str or dict
+        One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are numbers,
+        arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon: ``population``
+        or ``constant`` (one value for all units), ``int``, ``bool``. In a dict, numbers belong to the population.
+    equations : str or list of str
+        One equation per line; a line without ``=`` goes on with the equation above. Forms:
+
+        - ``r = sum(exc) - 0.5*sum(inh)``: assignment, executed in written order with the newest values.
+        - ``x += 0.1*r``: increment, with ``+= -= *= /=``.
+        - ``tau*dv/dt + v = sum(exc) + B``: differential equation, anything linear in ``dv/dt``. Of consecutive
+          ones all increments are computed from the old values, then all are applied.
+
+        Flags after a colon: ``init=`` (a number or a distribution, default 0), ``min=``, ``max=`` (expressions,
+        applied after the equation), ``population``, ``int``, ``bool``, and for differential equations
+        ``explicit`` (Euler, the default), ``exponential`` (exponential Euler; linear in the variable), or
+        ``midpoint`` (sums, ``t`` and noise are held during the step).
+
+        `r` is what projections transmit. Where no equation sets it, it holds what it is given.
+    functions : str or list of str
+        One function per line, such as ``sigmoid(x) = 1/(1 + exp(-x))``; they may use those above.
+    name, description : str
+        For people.
+    constants : dict, optional
+        Further names that equations may read, with their numbers. They are inputs like parameters.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ExpressionError
+        A ValueError that shows the offending place with a caret and lists what is allowed.
+
+    Notes
+    -----
+    Expressions may use ``+ - * / % ^ **``, comparisons, ``and or not``, ``if c: a else: b``, ``sum(target)``,
+    ``t`` and ``dt`` (in ms), ``pi``, the usual functions, and noise: every ``Uniform(a, b)`` and
+    ``Normal(mu, sigma)`` written in an equation draws once per unit and step.
+
+    A neuron cannot be changed and may be used by any number of populations.
+
+    Examples
+    --------
+    >>> Neuron(
+    ...     parameters="tau = 10.0 : population",
+    ...     equations="tau*dr/dt + r = sum(exc) - sum(inh) : min=0.0",
+    ... ).targets
+    ('exc', 'inh')
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Parameter]
+    variables: Mapping[str, Variable]
+    constants: Mapping[str, float]
+    targets: tuple[str, ...]
+    steps: tuple[Assignment, ...]
+
+    def __init__(
+        self,
+        parameters: str | Sequence[str] | Mapping[str, Any] = "",
+        equations: str | Sequence[str] = "",
+        functions: str | Sequence[str] = "",
+        name: str = "",
+        description: str = "",
+        constants: Mapping[str, float] | None = None,
+    ) -> None:
+        for argument, value in (("name", name), ("description", description)):
+            if not isinstance(value, str):
+                raise TypeError(f"{argument} is {value!r} ({type(value).__name__}); expected a string.")
+        fixed = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
+        declared = _read_parameters(parameters)
+        known_functions = _read_functions(functions)
+        block = _Equations(_joined("equations", equations), declared, known_functions, tuple(fixed))
+        self.__dict__.update(
+            name=name,
+            description=description,
+            constants=MappingProxyType(fixed),
+            parameters=MappingProxyType(declared),
+            variables=MappingProxyType(block.variables),
+            targets=block.targets,
+            steps=tuple(block.steps),
+        )
+
+    def __setattr__(self, attribute: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Neuron cannot be changed ({attribute!r} was assigned); make another one.")
+
+    def __repr__(self) -> str:
+        words = [self.name] if self.name else []
+        words += [f"{parameter} = {entry.initial}" for parameter, entry in self.parameters.items()]
+        words += dict.fromkeys(" ".join(step.expression.text.split()) for step in self.steps)
+        return f"Neuron({'; '.join(words)})"
+
+    @cached_property
+    def attributes(self) -> Mapping[str, Parameter]:
+        """Parameters and variables together, by name; `r` is always among them."""
+        return MappingProxyType({**self.parameters, **self.variables})
+
+    def program(self) -> Program:
+        """Emit one program for the whole update.
+
+        Its inputs are the names that are read before they are written (variables, parameters, constants,
+        ``sum(target)``, ``t``, ``dt``), its outputs the variables that are written. All inputs of a block may be
+        read before any output is stored: stores come last.
+        """
+        return self._program
+
+    @cached_property
+    def _program(self) -> Program:
+        written = dict.fromkeys(step.name for step in self.steps if step.name in self.variables)
+        text = "; ".join(dict.fromkeys(step.expression.text for step in self.steps))
+        return emit_program([(step.name, step.tree) for step in self.steps], tuple(written), None, text)
+
+    def evaluate(
+        self, values: Mapping[str, NDArray[Any]], dt: float, t: float, draw: Draw | None = None
+    ) -> None:
+        """Execute one update with NumPy, in place.
+
+        Parameters
+        ----------
+        values
+            Arrays of the variables (written to), parameters, constants, and sums as ``sum(target)``; a sum that
+            is not there is 0, a constant that is not there has the value given to the neuron. Shapes broadcast.
+        dt, t
+            Duration of a step and time at its beginning, in ms.
+        draw
+            ``draw('uniform' | 'normal', occurrence)`` gives the raw noise of one occurrence, in [0, 1) or
+            standard normal; called once for each. Needed if the equations contain noise.
+        """
+        dtype = floating_dtype(np.asarray(array) for array in values.values())
+        known: dict[str, Any] = {f"sum({target})": 0.0 for target in self.targets}
+        known |= {**self.constants, **values, "t": t, "dt": dt}
+        drawn: dict[tuple[str, int], Any] = {}
+
+        def draw_once(kind: str, occurrence: int) -> Any:
+            if (kind, occurrence) not in drawn:
+                if draw is None:
+                    raise ValueError("draw: the equations contain noise; pass a function that draws it.")
+                drawn[kind, occurrence] = draw(kind, occurrence)
+            return drawn[kind, occurrence]
+
+        for step in self.steps:
+            result = evaluate_tree(step.tree, known, dtype, draw_once)
+            if step.name in self.variables:
+                values[step.name][...] = result
+            else:
+                known[step.name] = result
+
+    def check_divisors(self, values: Mapping[str, Any]) -> None:
+        """Raise if an equation divides by parameters that make the divisor zero.
+
+        Parameters
+        ----------
+        values
+            Parameters (numbers or arrays) by name; those that are not there have their initial value. Divisors
+            that read anything but parameters and constants, or stand in a conditional, are not looked at.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter and the equation.
+        """
+        known: dict[str, Any] = {
+            key: parameter.initial
+            for key, parameter in self.parameters.items()
+            if isinstance(parameter.initial, float)
+        }
+        known |= {**self.constants, **values}
+        changing = self.variables.keys()
+        for step in self.steps:
+            for divisor in _divisors(step.tree):
+                if not divisor.names or not divisor.names <= known.keys() - changing:
+                    continue
+                result = evaluate_tree(divisor, known, np.dtype(np.float64))
+                if np.any(result == 0.0):
+                    words = " and ".join(
+                        f"{key} = {known[key]}" if np.ndim(known[key]) == 0 else f"{key} of some units"
+                        for key in sorted(divisor.names)
+                    )
+                    raise ValueError(
+                        f"{words} makes a divisor of the equation {step.expression.text!r} zero; "
+                        "give it another value."
+                    )
+
+
+def _divisors(tree: Node) -> Iterable[Node]:
+    if tree.operation == "select":
+        return
+    if tree.operation == "divide":
+        yield tree.arguments[1]
+    for argument in tree.arguments:
+        yield from _divisors(argument)
+
+
+# ------------------------------------------------------------------------------------------- text to statements
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """``left sign right : flags``; a flag's value is its tokens, none for a word alone."""
+
+    left: Sequence[Token]
+    sign: Token
+    right: Sequence[Token]
+    flags: Mapping[str, tuple[Token, Sequence[Token]]]
+
+
+def _joined(argument: str, given: str | Sequence[str]) -> str:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Sequence) and all(isinstance(line, str) for line in given):
+        return "\n".join(given)
+    raise TypeError(f"{argument} is {given!r} ({type(given).__name__}); expected a string or a list of strings.")
+
+
+def _split(tokens: Sequence[Token], is_separator: Any) -> list[list[Token]]:
+    """Cut at separators outside of brackets, which start a piece of their own."""
+    pieces: list[list[Token]] = [[]]
+    nesting = 0
+    for token in tokens:
+        nesting += (token.text == "(") - (token.text == ")")
+        if nesting <= 0 and is_separator(token):
+            pieces.append([])
+        pieces[-1].append(token)
+    return pieces
+
+
+def _is_sign(token: Token) -> bool:
+    return token.text == "=" or token.text in _INCREMENTS
+
+
+def _statements(reader: Reader) -> list[_Statement]:
+    """Cut a block into statements: a line with an assignment begins one, others go on with the one above."""
+    groups: list[list[Token]] = []
+    for line in _split(reader.tokens(), lambda token: token.kind == "newline"):
+        line = [token for token in line if token.kind != "newline"]
+        body, _ = _without_flags(line)
+        begun = bool(groups) and any(map(_is_sign, _without_flags(groups[-1])[0]))
+        if groups and (not begun or not any(map(_is_sign, body))):
+            groups[-1] += line
+        elif line:
+            groups.append(line)
+    return [_statement(reader, group) for group in groups]
+
+
+def _without_flags(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:
+    """Tokens before and after the colon that begins the flags."""
+    for at, token in enumerate(tokens):
+        if token.text == ":" and at + 1 < len(tokens) and tokens[at + 1].text in _FLAGS:
+            after = tokens[at + 2].text if at + 2 < len(tokens) else ","
+            # `rk4` and the like are followed by a comma or nothing, `event-driven` by more.
+            if after in ("=", ",") or tokens[at + 1].text in _OTHER_METHODS:
+                return tokens[:at], tokens[at + 1 :]
+    return tokens, ()
+
+
+def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
+    body, flag_tokens = _without_flags(tokens)
+    flags: dict[str, tuple[Token, Sequence[Token]]] = {}
+    for piece in _split(flag_tokens, lambda token: token.text == ","):
+        piece = [token for token in piece if token.text != ","]
+        if not piece:
+            continue
+        key = piece[0]
+        has_value = len(piece) > 1 and piece[1].text == "="
+        if key.text in _OTHER_METHODS:
+            raise reader.error(
+                f"the method {key.text!r} is not available; use one of {', '.join(_METHODS)}", key.position
+            )
+        if key.text not in _FLAGS or has_value != (key.text in _VALUED_FLAGS) or (len(piece) > 1 and not has_value):
+            raise reader.error(
+                f"unexpected flag {key.text!r}; there are init=, min=, max=, population, constant, int, bool, "
+                "explicit, exponential and midpoint, separated by commas",
+                key.position,
+            )
+        if key.text in flags:
+            raise reader.error(f"the flag {key.text!r} is given twice", key.position)
+        flags[key.text] = (key, piece[2:])
+    signs = [at for at, token in enumerate(body) if _is_sign(token)]
+    if len(signs) != 1 or signs[0] == 0:
+        place = body[signs[1]] if len(signs) > 1 else (body or tokens)[0]
+        raise reader.error("each definition needs one = with something before it", place.position)
+    at = signs[0]
+    return _Statement(body[:at], body[at], body[at + 1 :], flags)
+
+
+def _only_name(reader: Reader, statement: _Statement) -> Token:
+    """The name that a definition is for, or an error."""
+    first = statement.left[0]
+    if len(statement.left) != 1 or first.kind != "name" or statement.sign.text != "=":
+        raise reader.error("expected 'name = value'", first.position)
+    _check_name(reader, first)
+    return first
+
+
+def _check_name(reader: Reader, token: Token) -> None:
+    if token.text in _RESERVED or "." in token.text:
+        raise reader.error(f"{token.text!r} cannot be used as a name", token.position)
+
+
+def _end(statement: _Statement) -> int:
+    return statement.sign.position + len(statement.sign.text)
+
+
+def _text(reader: Reader, statement: _Statement) -> str:
+    last = (statement.right or (statement.sign,))[-1]
+    return " ".join(reader.text[statement.left[0].position : last.position + len(last.text)].split())
+
+
+def _initial(reader: Reader, tokens: Sequence[Token], position: int) -> Initial:
+    """A number, arithmetic of numbers, or a distribution of such."""
+    if len(tokens) > 2 and tokens[0].text in ("Uniform", "Normal") and tokens[-1].text == ")":
+        pieces = _split(tokens[2:-1], lambda token: token.text == ",")
+        numbers = [
+            _number(reader, [token for token in piece if token.text != ","], tokens[1].position)
+            for piece in pieces
+        ]
+        try:
+            return Uniform(*numbers) if tokens[0].text == "Uniform" else Normal(*numbers)
+        except (TypeError, ValueError) as error:
+            raise reader.error(str(error), tokens[0].position) from None
+    return _number(reader, tokens, position)
+
+
+def _number(reader: Reader, tokens: Sequence[Token], position: int) -> float:
+    return float(Reader(reader.label, reader.text).parse(tokens, position).value or 0.0)
+
+
+def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Parameter]:
+    found: dict[str, Parameter] = {}
+    if isinstance(given, Mapping):
+        for key, value in given.items():
+            reader = Reader("parameters", str(key))
+            tokens = reader.tokens()
+            if len(tokens) != 1 or tokens[0].kind != "name":
+                raise reader.error("expected a name", 0)
+            _check_name(reader, tokens[0])
+            if isinstance(value, (Uniform, Normal)):
+                found[key] = Parameter(key, value, "local")
+            else:
+                number = float(value) if isinstance(value, bool) else finite_number(f"parameters: {key}", value)
+                found[key] = Parameter(key, number, "population")
+        return found
+    reader = Reader("parameters", _joined("parameters", given))
+    for statement in _statements(reader):
+        token = _only_name(reader, statement)
+        if token.text in found:
+            raise reader.error(f"{token.text!r} is defined twice", token.position)
+        for key, (place, _) in statement.flags.items():
+            if key not in ("population", "constant", *_TYPES):
+                raise reader.error(f"a parameter has no {key!r}; use population, constant, int, bool", place.position)
+        # Many scripts end the lines of their parameters with commas.
+        value = statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
+        initial = _initial(reader, value, _end(statement))
+        if "int" in statement.flags and not (isinstance(initial, float) and initial.is_integer()):
+            raise reader.error(f"{token.text!r} is flagged int, but its value is {initial}", token.position)
+        found[token.text] = Parameter(token.text, initial, _locality(statement))
+    return found
+
+
+def _locality(statement: _Statement) -> Locality:
+    if "constant" in statement.flags:
+        return "constant"
+    return "population" if "population" in statement.flags else "local"
+
+
+_Functions = dict[str, tuple[tuple[int, int | None], Function]]
+
+
+def _read_functions(given: str | Sequence[str]) -> _Functions:
+    found: _Functions = dict(FUNCTIONS)
+    reader = Reader("functions", _joined("functions", given))
+    for statement in _statements(reader):
+        left = statement.left
+        words = [token.text for token in left]
+        arguments = words[2:-1:2]
+        expected = [words[0], "(", *", ".join(arguments).replace(",", " ,").split(), ")"]
+        named = all(token.kind == "name" for token in (left[0], *left[2:-1:2]))
+        if words != expected or not named or not arguments or statement.sign.text != "=":
+            raise reader.error("expected a definition such as 'f(x, y) = x*y'", left[0].position)
+        for token in (left[0], *left[2:-1:2]):
+            _check_name(reader, token)
+        if len(set(arguments)) < len(arguments):
+            raise reader.error("an argument is named twice", left[2].position)
+        for key, (place, _) in statement.flags.items():
+            if key != "float":
+                raise reader.error(f"a function has no {key!r}; all its values are float", place.position)
+        scope = Reader("functions", reader.text, tuple(arguments), found)
+        found[words[0]] = ((len(arguments), len(arguments)), _inlined(arguments, scope.parse(statement.right, _end(statement))))
+    return found
+
+
+def _inlined(arguments: Sequence[str], body: Node) -> Function:
+    return lambda values: substitute(body, dict(zip(arguments, values, strict=True)))
+
+
+# ------------------------------------------------------------------------------------------ statements to steps
+
+
+@dataclass(frozen=True)
+class _Equation:
+    """A differential equation solved for its derivative, waiting for the others of its block."""
+
+    variable: str
+    derivative: Node
+    place: Token
+    statement: _Statement
+    text: str
+
+
+class _Equations:
+    """Reads the equations and reduces them to assignments."""
+
+    def __init__(
+        self,
+        text: str,
+        parameters: Mapping[str, Parameter],
+        functions: _Functions,
+        constants: tuple[str, ...],
+    ) -> None:
+        self.reader = Reader("equations", text)
+        self.parameters = parameters
+        self.draws = 0
+        statements = _statements(self.reader)
+        assigned = [statement.left[0] for statement in statements if len(statement.left) == 1]
+        declared = {*parameters, *constants, *(token.text for token in assigned)}
+        derivatives = [self.derivative(statement, declared) for statement in statements]
+        self.variables: dict[str, Variable] = {}
+        for statement, derivative in zip(statements, derivatives, strict=True):
+            self.declare(statement, derivative)
+        self.scope = Reader(
+            "equations",
+            text,
+            (*parameters, *constants, *({"r": None} | self.variables), "t", "dt"),
+            {**functions, "Uniform": ((2, 2), self.uniform), "Normal": ((2, 4), self.normal)},
+            targets=True,
+        )
+        self.steps: list[Assignment] = []
+        waiting: list[_Equation] = []
+        for statement, derivative in zip(statements, derivatives, strict=True):
+            if derivative is None:
+                self.integrate(waiting)
+                waiting = []
+                self.assign(statement)
+            else:
+                waiting.append(self.solve(statement, derivative))
+        self.integrate(waiting)
+        self.check_rate()
+        self.check_localities()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets in the order in which they are first read."""
+        words = [word for step in self.steps for word in _spellings(step.tree) if word.startswith("sum(")]
+        return tuple(word[4:-1] for word in dict.fromkeys(words))
+
+    def derivative(self, statement: _Statement, declared: set[str]) -> Token | None:
+        """The ``dx/dt`` of a differential equation as one token, or None; `declared` names are no derivatives."""
+        reader = self.reader
+        tokens = [*statement.left, *statement.right]
+        found = [
+            Token("name", f"{first.text}/dt", first.position)
+            for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False)
+            if first.kind == "name" and first.text[0] == "d" and first.text[1:] and first.text not in declared
+            and (second.text, third.text) == ("/", "dt")
+        ]  # fmt: skip
+        if not found:
+            if len(statement.left) != 1:
+                raise reader.error(
+                    "the left side must be a variable, or the equation contain its derivative, such as dr/dt",
+                    statement.left[0].position,
+                )
+            return None
+        if any(token.text != found[0].text for token in found):
+            raise reader.error("an equation may contain one derivative only", found[1].position)
+        if statement.sign.text != "=":
+            raise reader.error("a differential equation needs =", statement.sign.position)
+        return found[0]
+
+    def declare(self, statement: _Statement, derivative: Token | None) -> None:
+        reader = self.reader
+        place = statement.left[0] if derivative is None else derivative
+        variable = place.text if derivative is None else place.text[1:-3]
+        if place.kind != "name":
+            raise reader.error("expected the name of a variable", place.position)
+        _check_name(reader, Token("name", variable, place.position))
+        if variable in self.parameters:
+            raise reader.error(f"{variable!r} is a parameter already", place.position)
+        before = self.variables.get(variable)
+        initial: Initial = 0.0 if before is None else before.initial
+        if "init" in statement.flags:
+            flag, tokens = statement.flags["init"]
+            if before is not None:
+                raise reader.error(f"init= belongs to the first equation of {variable!r}", flag.position)
+            initial = _initial(reader, tokens, flag.position)
+        methods = [flag for key, (flag, _) in statement.flags.items() if key in _METHODS]
+        if methods and (derivative is None or len(methods) > 1):
+            raise reader.error("a method belongs to a differential equation, and only one", methods[-1].position)
+        if before is None or not before.local:
+            self.variables[variable] = Variable(variable, initial, _locality(statement))
+
+    def uniform(self, arguments: Sequence[Node]) -> Node:
+        low, high = arguments
+        return build("add", low, build("multiply", build("subtract", high, low), self.draw("uniform")))
+
+    def normal(self, arguments: Sequence[Node]) -> Node:
+        tree = build("add", arguments[0], build("multiply", arguments[1], self.draw("normal")))
+        for operation, bound in zip(("maximum", "minimum"), arguments[2:], strict=False):
+            tree = build(operation, tree, bound)
+        return tree
+
+    def draw(self, kind: str) -> Node:
+        self.draws += 1
+        return Node(kind, value=self.draws - 1)
+
+    def parse(self, tokens: Sequence[Token], position: int, derivative: Token | None = None) -> Node:
+        """Read one side of an equation; its derivative becomes a name of its own."""
+        if derivative is None:
+            return self.scope.parse(tokens, position)
+        first, words = derivative.text.split("/")[0], list(tokens)
+        for at in range(len(words) - 2):
+            if [token.text for token in words[at : at + 3]] == [first, "/", "dt"]:
+                words[at : at + 3] = [Token("name", derivative.text, words[at].position)]
+        scope = Reader(
+            self.scope.label,
+            self.scope.text,
+            (*self.scope.names, derivative.text),
+            self.scope.functions,
+            targets=True,
+        )
+        return scope.parse(words, position)
+
+    def bounded(self, statement: _Statement, variable: str, tree: Node) -> Assignment:
+        """The assignment of a statement, with its type and bounds."""
+        text = _text(self.reader, statement)
+        if "int" in statement.flags:
+            whole = (build("ceil", tree), build("floor", tree))
+            tree = build("select", build("less", tree, ZERO), *whole)
+        if "bool" in statement.flags:
+            tree = build("not_equal", tree, ZERO)
+        bounds = []
+        for key in ("min", "max"):
+            if key in statement.flags:
+                flag, tokens = statement.flags[key]
+                bounds.append(Expression(text, self.parse(tokens, flag.position)))
+            else:
+                bounds.append(None)
+        return Assignment(variable, Expression(text, tree), *bounds)
+
+    def assign(self, statement: _Statement) -> None:
+        variable = statement.left[0].text
+        tree = self.parse(statement.right, _end(statement))
+        if statement.sign.text in _INCREMENTS:
+            tree = build(_INCREMENTS[statement.sign.text], name(variable), tree)
+        self.steps.append(self.bounded(statement, variable, tree))
+
+    def solve(self, statement: _Statement, place: Token) -> _Equation:
+        """Isolate the derivative: a1*x' + b1 = a2*x' + b2 gives x' = (b2 - b1) / (a1 - a2)."""
+        left = self.parse(statement.left, 0, place)
+        right = self.parse(statement.right, _end(statement), place)
+        try:
+            (a1, b1), (a2, b2) = _linear(left, place.text), _linear(right, place.text)
+        except _NotLinear:
+            raise self.reader.error(f"the equation is not linear in {place.text}", place.position) from None
+        factor = _subtract(a1, a2)
+        if factor is None or factor == ZERO:
+            raise self.reader.error(f"{place.text} cancels out of the equation", place.position)
+        tree = _divide(_subtract(b2, b1), factor) or ZERO
+        return _Equation(place.text[1:-3], tree, place, statement, _text(self.reader, statement))
+
+    def integrate(self, block: list[_Equation]) -> None:
+        """Append the steps of consecutive differential equations."""
+        twice = [later for at, later in enumerate(block) if later.variable in {e.variable for e in block[:at]}]
+        if twice:
+            raise self.reader.error(f"{twice[0].variable!r} has two differential equations", twice[0].place.position)
+        middle = {e.variable: name(f"midpoint({e.variable})") for e in block if "midpoint" in e.statement.flags}
+        for equation in block:
+            if equation.variable in middle:
+                half = build("multiply", build("multiply", constant(0.5), name("dt")), equation.derivative)
+                tree = build("add", name(equation.variable), half)
+                self.steps.append(Assignment(f"midpoint({equation.variable})", Expression(equation.text, tree)))
+        increments = []
+        for equation in block:
+            derivative = equation.derivative
+            if equation.variable in middle:
+                derivative = substitute(derivative, middle)
+            exponential = "exponential" in equation.statement.flags
+            increment = self.exponential(equation) if exponential else build("multiply", name("dt"), derivative)
+            if len(block) > 1:
+                spelling = f"increment({equation.variable})"
+                self.steps.append(Assignment(spelling, Expression(equation.text, increment)))
+                increment = name(spelling)
+            increments.append(increment)
+        for equation, increment in zip(block, increments, strict=True):
+            tree = build("add", name(equation.variable), increment)
+            self.steps.append(self.bounded(equation.statement, equation.variable, tree))
+
+    def exponential(self, equation: _Equation) -> Node:
+        """The increment (1 - exp(-dt/tau)) * (x_inf - x) of x' = (x_inf - x)/tau."""
+        tree, variable = equation.derivative, equation.variable
+        scale, divisor = ONE, ONE
+        # Factors of the whole right side are taken out first, so that (I - x)/tau gives x_inf = I exactly.
+        while tree.operation in ("multiply", "divide"):
+            first, second = tree.arguments
+            if variable not in second.names:
+                if tree.operation == "divide":
+                    divisor = build("multiply", divisor, second)
+                else:
+                    scale = build("multiply", scale, second)
+                tree = first
+            elif tree.operation == "multiply" and variable not in first.names:
+                scale, tree = build("multiply", scale, first), second
+            else:
+                break
+        try:
+            slope, rest = _linear(tree, variable)
+        except _NotLinear:
+            raise self.reader.error(
+                f"the equation is not linear in {variable}, which 'exponential' needs; use explicit or midpoint",
+                equation.place.position,
+            ) from None
+        if slope is None or slope == ZERO:
+            # Without decay the exact step is Euler's.
+            return build("multiply", name("dt"), equation.derivative)
+        rate = build("divide", build("multiply", scale, slope), divisor)
+        limit = build("divide", rest or ZERO, build("negate", slope))
+        # expm1 keeps its accuracy where dt is much smaller than tau.
+        portion = build("negate", build("expm1", build("multiply", name("dt"), rate)))
+        return build("multiply", portion, build("subtract", limit, name(variable)))
+
+    def check_rate(self) -> None:
+        if "r" in self.variables or "r" in self.parameters:
+            return
+        if self.steps and not any("r" in step.tree.names for step in self.steps):
+            raise self.reader.error(
+                "no equation defines or reads r, the rate that projections transmit; add one, such as r = v",
+                len(self.reader.text),
+            )
+        self.variables["r"] = Variable("r", 0.0, "local")
+
+    def check_localities(self) -> None:
+        """A variable of the whole population must not depend on the unit."""
+        for step in self.steps:
+            variable = self.variables.get(step.name)
+            if variable is None or variable.local:
+                continue
+            for word in _spellings(step.tree):
+                known = self.variables.get(word) or self.parameters.get(word)
+                if word.endswith("#") or word.startswith("sum(") or (known is not None and known.local):
+                    what = "noise" if word.endswith("#") else word
+                    raise ExpressionError(
+                        f"equations: {step.name!r} is flagged population, but its equation "
+                        f"{step.expression.text!r} reads {what}, which differs between units; drop the flag."
+                    )

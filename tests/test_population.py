@@ -1,0 +1,176 @@
+"""Populations: geometry, ranks, and the checked assignment of rates and parameters."""
+
+import numpy as np
+import pytest
+
+import weightsharing as ws
+
+
+@pytest.fixture(autouse=True)
+def network():
+    with ws.Network(seed=1) as network:
+        yield network
+
+
+def test_geometry():
+    grid = ws.Population((3, 4, 5))
+    assert grid.geometry == grid.shape == (3, 4, 5)
+    assert (grid.size, grid.dimension, len(grid)) == (60, 3, 60)
+    assert ws.Population(7).geometry == (7,)
+    assert ws.Population([2, np.int64(3)]).geometry == (2, 3)
+    for rank in range(60):
+        coordinates = grid.coordinates_from_rank(rank)
+        assert coordinates == np.unravel_index(rank, (3, 4, 5))
+        assert grid.rank_from_coordinates(coordinates) == rank
+    assert ws.Population(7).rank_from_coordinates(4) == 4
+
+
+@pytest.mark.parametrize("geometry", [0, -1, (3, 0), (), (1, 1, 1, 1, 1), (2**31, 2**31), (2**20,) * 4])
+def test_impossible_geometry(geometry, network):
+    with pytest.raises(ValueError, match="geometry"):
+        ws.Population(geometry)
+    assert network.populations == ()
+
+
+@pytest.mark.parametrize("geometry", [True, 2.0, 2.5, "3", None, (2, 2.0), (2, False), {2: 3}, np.ones((2, 2))])
+def test_geometry_of_the_wrong_type(geometry):
+    with pytest.raises(TypeError, match="geometry"):
+        ws.Population(geometry)
+
+
+def test_a_huge_population_allocates_nothing():
+    assert ws.Population((2**20, 2**20)).size == 2**40
+
+
+@pytest.mark.parametrize("coordinates", [(3, 0), (0, -1), (0,), (0, 0, 0)])
+def test_coordinates_outside(coordinates):
+    with pytest.raises(ValueError, match="coordinates"):
+        ws.Population((3, 4)).rank_from_coordinates(coordinates)
+
+
+@pytest.mark.parametrize("rank", [-1, 12])
+def test_rank_outside(rank):
+    with pytest.raises(ValueError, match="rank"):
+        ws.Population((3, 4)).coordinates_from_rank(rank)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(6).reshape(2, 3),
+        [[0, 1, 2], [3, 4, 5]],
+        np.arange(6, dtype=np.uint8).reshape(2, 3),
+        np.arange(6, dtype=">f8").reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(24.0).reshape(4, 6)[::2, ::2] * 0 + np.arange(6).reshape(2, 3),
+        np.arange(5, -1, -1.0).reshape(2, 3)[::-1, ::-1],
+    ],
+)
+def test_rates_of_any_real_type_and_layout(values):
+    population = ws.Population((2, 3))
+    population.r = values
+    assert population.r.dtype == np.float32
+    np.testing.assert_array_equal(population.r, np.arange(6).reshape(2, 3))
+
+
+def test_rates_are_a_read_only_copy():
+    population = ws.Population((2, 3), dtype=None)
+    before = population.r
+    with pytest.raises(ValueError, match="read-only"):
+        before[0, 0] = 1.0
+    population.r = 1.0
+    assert (before == 0.0).all() and (population.r == 1.0).all()
+
+
+def test_nan_and_infinity_are_data():
+    population = ws.Population(3)
+    population.r = [np.nan, np.inf, -np.inf]
+    np.testing.assert_array_equal(population.r, [np.nan, np.inf, -np.inf])
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        (np.ones((2, 3), complex), TypeError),
+        (np.ones((2, 3), object), TypeError),
+        ([["1", "2", "3"]] * 2, TypeError),
+        ("0.5", TypeError),
+        (None, TypeError),
+        (1j, TypeError),
+        ([[1.0, 2.0, 3.0], [1.0, 2.0]], ValueError),
+        (np.ones((3, 2)), ValueError),
+        (np.ones(6), ValueError),
+        (np.ones((1, 2, 3)), ValueError),
+        (np.ones((2, 1)), ValueError),
+    ],
+)
+def test_refused_rates_change_nothing(values, error):
+    population = ws.Population((2, 3))
+    population.r = 0.25
+    with pytest.raises(error, match="r "):
+        population.r = values
+    assert (population.r == 0.25).all()
+
+
+def test_random_rates_depend_on_the_seed():
+    def drawn(seed):
+        with ws.Network(seed=seed):
+            population = ws.Population((20, 30))
+        population.r = ws.Uniform(2.0, 3.0)
+        assert ((population.r >= 2.0) & (population.r < 3.0)).all()
+        return population.r
+
+    np.testing.assert_array_equal(drawn(3), drawn(3))
+    assert (drawn(3) != drawn(4)).any()
+
+
+def test_unknown_attributes():
+    population = ws.Population(3)
+    with pytest.raises(AttributeError, match="rate"):
+        population.rate = 1.0
+    with pytest.raises(AttributeError, match="tau"):
+        _ = population.tau
+    with pytest.raises(AttributeError):
+        population.geometry = (4,)
+
+
+def test_sum_of_a_target_nobody_feeds():
+    population = ws.Population((2, 3))
+    np.testing.assert_array_equal(population.sum("exc"), np.zeros((2, 3)))
+    with pytest.raises(TypeError, match="target"):
+        population.sum(3)
+
+
+def test_dtype(network):
+    assert ws.Population(3).dtype == np.float32
+    assert ws.Population(3, network=ws.Network(dtype="float64")).dtype == np.float64
+    assert ws.Population(3, dtype=np.float32).dtype == np.float32
+    with pytest.raises(ValueError, match="dtype"):
+        ws.Population(3, dtype="float64")
+    for dtype in ("float16", "int32", complex, "nonsense"):
+        with pytest.raises(ValueError, match="dtype"):
+            ws.Population(3, dtype=dtype)
+
+
+def test_arguments_of_the_wrong_type():
+    with pytest.raises(TypeError, match="neuron"):
+        ws.Population(3, neuron="r = 1")
+    with pytest.raises(TypeError, match="network"):
+        ws.Population(3, network="default")
+    with pytest.raises(TypeError, match="name"):
+        ws.Population(3, name=5)
+
+
+def test_parameters_and_variables_of_a_neuron():
+    neuron = ws.Neuron(parameters="gain = 2.0 : population\n bias = 0.5", equations="r = gain*sum(exc) + bias")
+    population = ws.Population((2, 2), neuron)
+    assert population.gain == 2.0
+    np.testing.assert_array_equal(population.bias, np.full((2, 2), 0.5))
+    population.bias = [[1, 2], [3, 4]]
+    population.gain = 3
+    assert population.gain == 3.0 and population.bias[1, 0] == 3.0
+    with pytest.raises(ValueError, match="gain"):
+        population.gain = [1.0, 2.0]
+    with pytest.raises(ValueError, match="bias"):
+        population.bias = np.ones(4)
+    np.testing.assert_array_equal(population.bias, [[1, 2], [3, 4]])
