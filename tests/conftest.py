@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+import weightsharing
 
 # One example may connect, plan and run several backends: slow, and slower under a sanitizer.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -11,3 +14,10 @@ settings.register_profile("default", max_examples=40, derandomize=True, **_SHARE
 settings.register_profile("full", max_examples=2000, **_SHARED)
 settings.register_profile("sanitize", max_examples=10, derandomize=True, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _default_network():
+    """Let no test see what another left in the default network."""
+    yield
+    weightsharing.clear()

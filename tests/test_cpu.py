@@ -8,11 +8,10 @@ of threads.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from weightsharing import _core
@@ -228,6 +227,13 @@ def check(description, positive, dtype, seed, specials, batch, accumulate, threa
     weights = [draw_numbers(generator, s, dtype, False, specials in ("weights", "both") and i == 0) for i, s in enumerate(shapes)]
     if generator.random() < 0.3 and isinstance(description, SharedDescription) and not specials:
         weights = [separable(generator, shape, dtype) for shape in shapes]
+    event(str(compare(description, rates, weights, accumulate, threads)["family"]))
+
+
+def compare(description, rates, weights, accumulate, threads):
+    """Run every instruction set and compare with the reference; returns the last report."""
+    dtype, batch = rates.dtype.type, len(rates)
+    generator = np.random.default_rng(0)
     before = generator.normal(size=(batch, *description.post)).astype(dtype)
 
     judge, twin = ReferenceExecutor(description, np.float64), ReferenceExecutor(description, dtype)
@@ -255,7 +261,6 @@ def check(description, positive, dtype, seed, specials, batch, accumulate, threa
             np.testing.assert_array_equal(results[0], out)  # any number of threads
         out = results[0]
         report = executor.describe()
-        event(f"{report['family']}")
         if accumulate:
             # Adding rounds once more; where the sum is finite it must be that of a run on its own.
             alone = np.empty_like(out)
@@ -273,6 +278,7 @@ def check(description, positive, dtype, seed, specials, batch, accumulate, threa
             allowed = np.where(np.isfinite(allowed), allowed, np.inf)
             excess = np.abs(out.astype(np.float64) - expected) - allowed
         assert not (excess[finite] > 0).any(), (level, report, excess[finite].max())
+    return report
 
 
 def separable(generator, shape, dtype):
@@ -305,3 +311,143 @@ def test_pooling(description, **common):
 @given(drawn=synapses_descriptions(), **COMMON)
 def test_synapses(drawn, **common):
     check(*drawn, **common)
+
+
+@st.composite
+def factored_filters(draw):
+    """Filters that are sums of one or two products: the low-rank path, on every rank from 2 to 4."""
+    rank = draw(st.integers(2, 4))
+    largest = {2: 90, 3: 20, 4: 9}[rank]
+    pre = tuple(draw(st.integers(3, largest)) for _ in range(rank))
+    extent = tuple(draw(st.integers(3, {2: 17, 3: 7, 4: 5}[rank])) for _ in range(rank))
+    layers = draw(st.booleans()) and rank > 2
+    description = SharedDescription(
+        pre,
+        pre,
+        (extent[:-1] if layers else extent,),
+        keep_last_dimension=layers,
+        method=draw(st.sampled_from(("filter", "convolution"))),
+        operation=draw(st.sampled_from(("sum", "mean"))),
+        padding=draw(st.sampled_from((0.0, 1.5, "border", "reflect", "wrap", "ignore"))),
+        psp=parse_psp(draw(st.sampled_from(("w*pre.r", "w*pre.r*pre.r")))),
+    )
+    return description, draw(st.integers(1, 2))
+
+
+@given(drawn=factored_filters(), **{**COMMON, "specials": st.sampled_from((None, "rates", "huge"))})
+def test_lowrank(drawn, dtype, seed, specials, batch, accumulate, threads):
+    description, terms = drawn
+    generator = np.random.default_rng(seed)
+    extent = description.extents[0]
+    weights = [sum(separable(generator, extent, np.float64) for _ in range(terms)).astype(dtype)]
+    rates = draw_numbers(generator, (batch, *description.pre), dtype, False, specials == "rates")
+    if specials == "huge":
+        rates *= dtype(np.sqrt(np.finfo(dtype).max) / 100)
+    report = compare(description, rates, weights, accumulate, threads)
+    event(report["algorithm"])
+
+
+def test_lowrank_is_chosen_for_gaussians_and_not_for_noise():
+    x = np.exp(-(np.linspace(-2, 2, 21) ** 2))
+    description = SharedDescription((128, 128), (128, 128), ((21, 21),), psp=parse_psp("w*pre.r"))
+    executor = CpuExecutor(description, np.float32)
+    executor.set_weights([np.outer(x, x).astype(np.float32)])
+    assert executor.describe()["algorithm"] == "lowrank"
+    executor.set_weights([np.random.default_rng(0).normal(size=(21, 21)).astype(np.float32)])
+    assert executor.describe()["algorithm"] == "direct"
+    executor.set_weights([np.full((21, 21), np.nan, np.float32)])
+    assert executor.describe()["algorithm"] == "direct"
+
+
+@st.composite
+def winograd_banks(draw):
+    height, width = draw(st.integers(1, 7)), draw(st.integers(1, 7) | st.sampled_from((51, 60)))
+    channels, filters = draw(st.integers(32, 34)), draw(st.integers(32, 34))
+    return SharedDescription(
+        (height, width, channels),
+        (height, width, filters),
+        ((3, 3, channels),) * filters,
+        bank=True,
+        method=draw(st.sampled_from(("filter", "convolution"))),
+        operation=draw(st.sampled_from(("sum", "mean"))),
+        padding=draw(st.sampled_from((0.0, 1.5, "border", "reflect", "wrap"))),
+        psp=parse_psp("w*pre.r"),
+    )
+
+
+@given(description=winograd_banks(), **{**COMMON, "specials": st.sampled_from((None, "rates"))})
+@settings(max_examples=max(5, settings().max_examples // 40))
+def test_winograd(description, dtype, seed, specials, batch, accumulate, threads):
+    generator = np.random.default_rng(seed)
+    weights = [draw_numbers(generator, shape, dtype, False, False) for shape in description.extents]
+    rates = draw_numbers(generator, (batch, *description.pre), dtype, False, specials == "rates")
+    report = compare(description, rates, weights, accumulate, threads)
+    assert report["algorithm"] == "winograd"
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_long_sums_keep_the_direct_bound(dtype):
+    """Rounding of a long sum of one sign: within 4 eps of the sum of magnitudes, whatever the number of taps."""
+    generator = np.random.default_rng(1)
+    for shape, filters in (((61, 61), None), ((3721,), None), ((7, 7, 80), 8)):
+        pre = tuple(generator.integers(1, 4, size=len(shape) - 1)) + shape[-1:] if filters else shape
+        post = (*pre[:-1], filters) if filters else pre
+        extents = (shape,) * (filters or 1)
+        description = SharedDescription(
+            tuple(map(int, pre)), tuple(map(int, post)), extents, bank=bool(filters), algorithm="direct", psp=parse_psp("w*pre.r")
+        )
+        weights = [generator.random(extent).astype(dtype) for extent in extents]
+        rates = generator.random((1, *description.pre)).astype(dtype)
+        compare(description, rates, weights, False, 2)
+
+
+def test_kernels_of_an_instruction_set_export_nothing_else():
+    """Code for a newer processor must not be picked by the linker for an older one: no weak symbols."""
+    import shutil
+    import subprocess
+
+    if shutil.which("nm") is None:
+        pytest.fail("nm (binutils) is needed to look into the compiled core")
+    table = subprocess.run(["nm", "-C", _core.__file__], capture_output=True, text=True, check=True).stdout
+    for line in table.splitlines():
+        kind = line.split()[1] if not line.startswith(" ") else line.split()[0]
+        if any(f"cpu::{level}::" in line for level in ("baseline", "v3", "v4")):
+            assert kind not in "WVu", line
+
+
+def test_fork_after_threads():
+    """A child forked after threads were used must compute, on one thread, instead of hanging."""
+    import os
+    import signal
+
+    description = SharedDescription((512, 512), (512, 512), ((5, 5),), psp=parse_psp("w*pre.r"))
+    executor = CpuExecutor(description, np.float32, 2)
+    executor.set_weights([np.ones((5, 5), np.float32)])
+    rates, out = np.ones((1, 512, 512), np.float32), np.zeros((1, 512, 512), np.float32)
+    executor.run(rates, out, False)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            out[:] = 0
+            executor.run(rates, out, False)
+            os._exit(0 if out[0, 100, 100] == 25 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_two_python_threads_share_an_executor():
+    from concurrent.futures import ThreadPoolExecutor
+
+    description = SharedDescription((256, 256), (256, 256), ((7, 7),), psp=parse_psp("w*pre.r"))
+    executor = CpuExecutor(description, np.float32, 2)
+    executor.set_weights([np.random.default_rng(0).normal(size=(7, 7)).astype(np.float32)])
+    inputs = np.random.default_rng(1).normal(size=(8, 1, 256, 256)).astype(np.float32)
+    expected = np.empty_like(inputs)
+    for rates, out in zip(inputs, expected, strict=True):
+        executor.run(rates, out, False)
+    results = np.zeros_like(inputs)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: executor.run(inputs[i], results[i], False), range(8)))
+    np.testing.assert_array_equal(results, expected)

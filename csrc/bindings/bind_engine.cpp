@@ -11,9 +11,11 @@ DType dtype_of(const std::string& name) {
 }
 
 const void* readable(const py::array& array, DType dtype, const char* name) {
-  const bool right = dtype == DType::float32 ? py::isinstance<py::array_t<float>>(array) : py::isinstance<py::array_t<double>>(array);
+  const bool right = dtype == DType::float32 ? py::isinstance<py::array_t<float>>(array)
+                                             : py::isinstance<py::array_t<double>>(array);
   if (!right) throw py::type_error(std::string(name) + " has the wrong dtype");
-  if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " is not C-contiguous");
+  if (!(array.flags() & py::array::c_style))
+    throw py::value_error(std::string(name) + " is not C-contiguous");
   return array.data();
 }
 
@@ -28,12 +30,13 @@ namespace {
 // Trials of an array of `elements` each; the engine knows sizes only, shapes were checked in Python.
 Index trials(const py::array& array, Index elements, const char* name) {
   if (elements == 0 || array.size() % elements)
-    throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) + " elements, expected a multiple of " +
-                          std::to_string(elements));
+    throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) +
+                          " elements, expected a multiple of " + std::to_string(elements));
   return array.size() / elements;
 }
 
-std::shared_ptr<BoundEngine> bind(std::unique_ptr<Engine> engine, DType dtype, Index pre, Index post, std::vector<Index> weights) {
+std::shared_ptr<BoundEngine> bind(std::unique_ptr<Engine> engine, DType dtype, Index pre, Index post,
+                                  std::vector<Index> weights) {
   return std::make_shared<BoundEngine>(BoundEngine{std::move(engine), dtype, pre, post, std::move(weights)});
 }
 
@@ -50,38 +53,45 @@ void register_engine(py::module_& m) {
 
   py::class_<Program>(m, "Program", "Bytecode of a psp or of equations.")
       .def(py::init([](const Code& code, std::vector<double> constants, int slots, int inputs, int outputs) {
-             return Program({code.data(), code.data() + code.size()}, std::move(constants), slots, inputs, outputs);
+             return Program({code.data(), code.data() + code.size()}, std::move(constants), slots, inputs,
+                            outputs);
            }),
            py::kw_only(), "code"_a, "constants"_a, "slots"_a, "inputs"_a, "outputs"_a);
-  m.def("opcodes", [] { return py::tuple(py::cast(opcode_names())); }, "Names of the operations, in the order of their numbers.");
+  m.def(
+      "opcodes", [] { return py::tuple(py::cast(opcode_names())); },
+      "Names of the operations, in the order of their numbers.");
 
   py::class_<Psp>(m, "Psp", "What one tap contributes: f(w) * g(rate), or a program of both.")
       .def(py::init<std::optional<Program>, std::optional<Program>, std::optional<Program>>(), py::kw_only(),
            "weight"_a = py::none(), "rate"_a = py::none(), "general"_a = py::none());
 
-  py::class_<BoundEngine, std::shared_ptr<BoundEngine>>(m, "Engine", "A connected projection, ready to run on the CPU.")
+  py::class_<BoundEngine, std::shared_ptr<BoundEngine>>(m, "Engine",
+                                                        "A connected projection, ready to run on the CPU.")
       .def_static(
           "shared",
-          [](const SharedGeometry& g, const std::string& operation, double padding_value, const Psp& psp, const std::string& dtype,
-             const std::string& algorithm, int threads) {
+          [](const SharedGeometry& g, const std::string& operation, double padding_value, const Psp& psp,
+             const std::string& dtype, const std::string& algorithm, int threads) {
             const EngineOptions options = options_of(dtype, algorithm, threads);
             std::vector<Index> weights;
             for (Index f = 0; f < g.filters; ++f) weights.push_back(g.taps(f));
-            return bind(make_engine(g, operation_from(operation), padding_value, psp, options), options.dtype, volume(g.pre, "pre"),
-                        volume(g.post, "post"), std::move(weights));
+            return bind(make_engine(g, operation_from(operation), padding_value, psp, options), options.dtype,
+                        volume(g.pre, "pre"), volume(g.post, "post"), std::move(weights));
           },
-          "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a, "dtype"_a, "algorithm"_a = "auto", "threads"_a = 0)
+          "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a, "dtype"_a, "algorithm"_a = "auto",
+          "threads"_a = 0)
       .def_static(
           "pooling",
-          [](const PoolingGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype, int threads) {
+          [](const PoolingGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype,
+             int threads) {
             const EngineOptions options = options_of(dtype, "auto", threads);
-            return bind(make_engine(g, operation_from(operation), psp, options), options.dtype, volume(g.pre, "pre"),
-                        volume(g.post, "post"), {});
+            return bind(make_engine(g, operation_from(operation), psp, options), options.dtype,
+                        volume(g.pre, "pre"), volume(g.post, "post"), {});
           },
           "geometry"_a, "operation"_a, "psp"_a, "dtype"_a, "threads"_a = 0)
       .def_static(
           "synapses",
-          [](const SynapsesGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype, int threads) {
+          [](const SynapsesGeometry& g, const std::string& operation, const Psp& psp,
+             const std::string& dtype, int threads) {
             const EngineOptions options = options_of(dtype, "auto", threads);
             return bind(make_engine(g, operation_from(operation), psp, options), options.dtype, g.pre, g.post,
                         {static_cast<Index>(g.column.size())});
@@ -91,13 +101,13 @@ void register_engine(py::module_& m) {
           "set_weights",
           [](BoundEngine& e, const std::vector<py::array>& arrays) {
             if (arrays.size() != e.weights.size())
-              throw py::value_error("expected " + std::to_string(e.weights.size()) + " arrays of weights, got " +
-                                    std::to_string(arrays.size()));
+              throw py::value_error("expected " + std::to_string(e.weights.size()) +
+                                    " arrays of weights, got " + std::to_string(arrays.size()));
             std::vector<const void*> values;
             for (std::size_t i = 0; i < arrays.size(); ++i) {
               if (arrays[i].size() != e.weights[i])
-                throw py::value_error("weights have " + std::to_string(arrays[i].size()) + " elements, expected " +
-                                      std::to_string(e.weights[i]));
+                throw py::value_error("weights have " + std::to_string(arrays[i].size()) +
+                                      " elements, expected " + std::to_string(e.weights[i]));
               values.push_back(readable(arrays[i], e.dtype, "weights"));
             }
             const py::gil_scoped_release release;
@@ -110,19 +120,19 @@ void register_engine(py::module_& m) {
             const void* from = readable(rates, e.dtype, "rates");
             void* to = writable(out, e.dtype, "out");
             const Index batch = trials(rates, e.pre, "rates");
-            if (trials(out, e.post, "out") != batch) throw py::value_error("rates and out have different numbers of trials");
+            if (trials(out, e.post, "out") != batch)
+              throw py::value_error("rates and out have different numbers of trials");
             const py::gil_scoped_release release;
             e.engine->run(from, to, batch, accumulate);
           },
           "rates"_a, "out"_a, "accumulate"_a = false)
-      .def("describe",
-           [](const BoundEngine& e) {
-             py::dict lines;
-             for (const auto& [name, value] : e.engine->describe()) lines[py::str(name)] = value;
-             lines["flops"] = e.engine->flops();
-             lines["bytes"] = e.engine->bytes();
-             return lines;
-           });
+      .def("describe", [](const BoundEngine& e) {
+        py::dict lines;
+        for (const auto& [name, value] : e.engine->describe()) lines[py::str(name)] = value;
+        lines["flops"] = e.engine->flops();
+        lines["bytes"] = e.engine->bytes();
+        return lines;
+      });
 }
 
 }  // namespace weightsharing::bindings

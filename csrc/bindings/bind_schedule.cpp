@@ -32,18 +32,22 @@ void register_schedule(py::module_& m) {
              return BoundSchedule{make_schedule(type, dt, threads), type, {}};
            }),
            "dtype"_a, "dt"_a, "threads"_a = 0)
-      .def("clear", [](BoundSchedule& s, py::array out) { s.schedule->clear(s.out(out, "out"), out.size()); }, "out"_a)
+      .def(
+          "clear", [](BoundSchedule& s, py::array out) { s.schedule->clear(s.out(out, "out"), out.size()); },
+          "out"_a)
       .def(
           "project",
-          [](BoundSchedule& s, const std::shared_ptr<BoundEngine>& e, const py::array& rates, const std::optional<py::array>& history,
-             Index delay, py::array out, bool accumulate) {
+          [](BoundSchedule& s, const std::shared_ptr<BoundEngine>& e, const py::array& rates,
+             const std::optional<py::array>& history, Index delay, py::array out, bool accumulate) {
             if (e->dtype != s.dtype) throw py::type_error("the engine's dtype is not the schedule's");
             const Index batch = rates.size() / e->pre;
             if (batch < 1 || rates.size() != batch * e->pre || out.size() != batch * e->post)
               throw py::value_error("rates or out do not fit the engine");
             const Index depth = history ? history->size() / rates.size() : 0;
-            if (history && history->size() != depth * rates.size()) throw py::value_error("history does not fit rates");
-            s.schedule->project(e->engine, s.in(rates, "rates"), history ? s.in(*history, "history") : nullptr, depth, delay, e->pre,
+            if (history && history->size() != depth * rates.size())
+              throw py::value_error("history does not fit rates");
+            s.schedule->project(e->engine, s.in(rates, "rates"),
+                                history ? s.in(*history, "history") : nullptr, depth, delay, e->pre,
                                 s.out(out, "out"), batch, accumulate);
           },
           "engine"_a, "rates"_a, "history"_a, "delay"_a, "out"_a, "accumulate"_a)
@@ -53,12 +57,14 @@ void register_schedule(py::module_& m) {
              std::vector<py::array> outputs, Index batch, Index units) {
             const auto operand = [&](const py::array& array, void* data) {
               const bool per_unit = array.size() == batch * units && units > 1;
-              if (!per_unit && array.size() != batch) throw py::value_error("an array of the equations does not fit the population");
+              if (!per_unit && array.size() != batch)
+                throw py::value_error("an array of the equations does not fit the population");
               return Operand{data, per_unit};
             };
             std::vector<Operand> from, to;
             for (const auto& array : inputs)
-              from.push_back(array ? operand(*array, const_cast<void*>(s.in(*array, "input"))) : Operand{nullptr, false});
+              from.push_back(array ? operand(*array, const_cast<void*>(s.in(*array, "input")))
+                                   : Operand{nullptr, false});
             for (py::array& array : outputs) to.push_back(operand(array, s.out(array, "output")));
             s.schedule->update(program, std::move(from), std::move(to), batch, units);
           },
@@ -66,8 +72,10 @@ void register_schedule(py::module_& m) {
       .def(
           "push",
           [](BoundSchedule& s, const py::array& rates, py::array history) {
-            if (rates.size() == 0 || history.size() % rates.size()) throw py::value_error("history does not fit rates");
-            s.schedule->push(s.in(rates, "rates"), s.out(history, "history"), history.size() / rates.size(), rates.size());
+            if (rates.size() == 0 || history.size() % rates.size())
+              throw py::value_error("history does not fit rates");
+            s.schedule->push(s.in(rates, "rates"), s.out(history, "history"), history.size() / rates.size(),
+                             rates.size());
           },
           "rates"_a, "history"_a)
       .def(

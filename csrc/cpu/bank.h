@@ -1,7 +1,8 @@
 // Banks of many filters: an implicit matrix product, filters in the vector lanes, pixels broadcast.
 //
-// The strip keeps the channels of a pixel together; a tile of pixels x vectors of filters stays in registers while all taps
-// pass. Per tap: one load per vector of weights, shared by all pixels, and one broadcast per pixel, shared by all vectors.
+// The strip keeps the channels of a pixel together; a tile of pixels x vectors of filters stays in registers
+// while all taps pass. Per tap: one load per vector of weights, shared by all pixels, and one broadcast per
+// pixel, shared by all vectors.
 #pragma once
 
 #include "cpu/window.h"
@@ -11,7 +12,12 @@ namespace {
 
 // V vectors of filters, P pixels: accumulators P * V, weights V, one broadcast: within the registers.
 template <int V>
-constexpr int bank_pixels = vector_registers == 32 ? (V == 4 ? 6 : V == 2 ? 12 : 16) : (V == 4 ? 2 : V == 2 ? 5 : 10);
+constexpr int bank_pixels = vector_registers == 32 ? (V == 4   ? 6
+                                                      : V == 2 ? 12
+                                                               : 16)
+                                                   : (V == 4   ? 2
+                                                      : V == 2 ? 5
+                                                               : 10);
 
 template <class T, int reduction, bool keep_nan, int P, int V>
 inline void bank_tile(const T* in, Index in_step, const Index* offset, Index count, const T* packed, T* out) {
@@ -48,8 +54,8 @@ inline void bank_tile(const T* in, Index in_step, const Index* offset, Index cou
 
 // One row of n pixels for one block of V vectors of filters, of which `filters` exist.
 template <class T, int reduction, bool keep_nan, int V>
-void bank_row(const WindowParameters<T>& w, const T* in, const T* packed, Index filters, T* post, Index n, const T* divisor,
-              T constant_divisor, bool accumulate) {
+void bank_row(const WindowParameters<T>& w, const T* in, const T* packed, Index filters, T* post, Index n,
+              const T* divisor, T constant_divisor, bool accumulate) {
   constexpr int P = bank_pixels<V>, W = V * lanes<T>;
   T out[P * W];
   const auto finish = [&](Index x, Index pixels) {
@@ -64,32 +70,36 @@ void bank_row(const WindowParameters<T>& w, const T* in, const T* packed, Index 
   };
   Index x = 0;
   for (; x + P <= n; x += P) {
-    bank_tile<T, reduction, keep_nan, P, V>(in + x * w.unit_step, w.unit_step, w.tap_offset, w.taps, packed, out);
+    bank_tile<T, reduction, keep_nan, P, V>(in + x * w.unit_step, w.unit_step, w.tap_offset, w.taps, packed,
+                                            out);
     finish(x, P);
   }
   for (; x < n; ++x) {
-    bank_tile<T, reduction, keep_nan, 1, V>(in + x * w.unit_step, w.unit_step, w.tap_offset, w.taps, packed, out);
+    bank_tile<T, reduction, keep_nan, 1, V>(in + x * w.unit_step, w.unit_step, w.tap_offset, w.taps, packed,
+                                            out);
     finish(x, 1);
   }
 }
 
 template <class T, int V>
-void bank_row_of(bool keep_nan, const WindowParameters<T>& w, const T* in, const T* packed, Index filters, T* post, Index n,
-                 const T* divisor, T constant_divisor, bool accumulate) {
+void bank_row_of(bool keep_nan, const WindowParameters<T>& w, const T* in, const T* packed, Index filters,
+                 T* post, Index n, const T* divisor, T constant_divisor, bool accumulate) {
   if (w.reduction == reduce_max)
-    (keep_nan ? bank_row<T, reduce_max, true, V> : bank_row<T, reduce_max, false, V>)(w, in, packed, filters, post, n, divisor,
-                                                                                     constant_divisor, accumulate);
+    (keep_nan ? bank_row<T, reduce_max, true, V>
+              : bank_row<T, reduce_max, false, V>)(w, in, packed, filters, post, n, divisor, constant_divisor,
+                                                   accumulate);
   else if (w.reduction == reduce_min)
-    (keep_nan ? bank_row<T, reduce_min, true, V> : bank_row<T, reduce_min, false, V>)(w, in, packed, filters, post, n, divisor,
-                                                                                     constant_divisor, accumulate);
+    (keep_nan ? bank_row<T, reduce_min, true, V>
+              : bank_row<T, reduce_min, false, V>)(w, in, packed, filters, post, n, divisor, constant_divisor,
+                                                   accumulate);
   else
     bank_row<T, reduce_sum, false, V>(w, in, packed, filters, post, n, divisor, constant_divisor, accumulate);
 }
 
 // Units [x, x + n) of one row of units, all filters.
 template <class T>
-void bank_units(const WindowParameters<T>& w, bool keep_nan, const T* row, const RowPlace& at, Index start, T* post, Index x,
-                Index n, bool accumulate) {
+void bank_units(const WindowParameters<T>& w, bool keep_nan, const T* row, const RowPlace& at, Index start,
+                T* post, Index x, Index n, bool accumulate) {
   T count = static_cast<T>(w.taps);
   const T* inside = nullptr;
   if (w.strip.outside == outside_ignore && w.reduction == reduce_mean) {
@@ -113,8 +123,8 @@ void bank_rows(const WindowParameters<T>& w, const Block& b, const T* strip, T* 
   for_outer_units(w, b, [&](Index in, Index out, RowPlace at) {
     for (Index k = 0; k < b.units[2]; ++k) {
       at.unit[2] = b.start[2] + k;
-      bank_units(w, keep_nan, strip + in + k * unit_rows(rows) * rows.strip_step, at, b.start[3], post + out + k * rows.post_step, 0,
-                 b.units[3], accumulate);
+      bank_units(w, keep_nan, strip + in + k * unit_rows(rows) * rows.strip_step, at, b.start[3],
+                 post + out + k * rows.post_step, 0, b.units[3], accumulate);
     }
   });
 }

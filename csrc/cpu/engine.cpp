@@ -1,4 +1,7 @@
-// Engines of the CPU: own the plan, the prepared weights and the scratch of every thread, and hand blocks to kernels.
+// Engines of the CPU: own the plan, the prepared weights and the scratch of every thread, and hand blocks to
+// kernels.
+#include "weightsharing/engine.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,13 +15,12 @@
 #include "cpu/threads.h"
 #include "plan/choose.h"
 #include "plan/factorise.h"
-#include "weightsharing/engine.h"
 
 namespace weightsharing::cpu {
 namespace {
 
-// Blocks of less work than this many multiply-adds or elements in all are run by the calling thread: waking another one costs
-// several microseconds.
+// Blocks of less work than this many multiply-adds or elements in all are run by the calling thread: waking
+// another one costs several microseconds.
 constexpr double serial_work = 200000;
 
 // One aligned piece of scratch per thread.
@@ -35,7 +37,9 @@ class Scratch {
  private:
   struct Piece {
     T* data;
-    explicit Piece(Index n) : data(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(n), std::align_val_t(64)))) {
+    explicit Piece(Index n)
+        : data(static_cast<T*>(
+              ::operator new(sizeof(T) * static_cast<std::size_t>(n), std::align_val_t(64)))) {
       std::fill(data, data + n, T(0));
     }
     Piece(Piece&& other) noexcept : data(other.data) { other.data = nullptr; }
@@ -66,7 +70,8 @@ class EngineOf : public Engine {
 
   void run(const void* pre, void* post, Index batch, bool accumulate) final {
     const std::lock_guard<std::mutex> turn(mutex_);
-    const int threads = flops() * static_cast<double>(batch) < serial_work ? 1 : threads_for(options_.threads);
+    const int threads =
+        flops() * static_cast<double>(batch) < serial_work ? 1 : threads_for(options_.threads);
     scratch_.reserve(std::max(threads, 1), scratch_elements());
     run_batch(static_cast<const T*>(pre), static_cast<T*>(post), batch, accumulate, threads);
   }
@@ -74,7 +79,9 @@ class EngineOf : public Engine {
   std::vector<std::pair<std::string, std::string>> describe() const override {
     return {{"instruction set", instruction_sets()[static_cast<std::size_t>(isa_)]},
             {"threads", std::to_string(threads_for(options_.threads))},
-            {"psp", general_ ? "through the expression program, tap by tap" : f_ || g_ ? "split into f(w) * g(rate)" : "w * rate"}};
+            {"psp", general_   ? "through the expression program, tap by tap"
+                    : f_ || g_ ? "split into f(w) * g(rate)"
+                               : "w * rate"}};
   }
 
  protected:
@@ -111,8 +118,8 @@ class EngineOf : public Engine {
 
 // The value that stands outside of pre as the kernels need it.
 template <class T>
-void set_strip(Strip<T>& strip, const StripAxis (&axis)[3], const StripRow& row, Index elements, Padding padding, double value,
-               const ProgramView<T>* rate) {
+void set_strip(Strip<T>& strip, const StripAxis (&axis)[3], const StripRow& row, Index elements,
+               Padding padding, double value, const ProgramView<T>* rate) {
   std::copy(axis, axis + 3, strip.axis);
   strip.row = row;
   strip.elements = elements;
@@ -141,8 +148,8 @@ class SharedEngine final : public EngineOf<T> {
                const EngineOptions& options)
       : EngineOf<T>(operation, psp, options), geometry_(geometry) {
     const plan::CpuTarget target{this->kernels_.vector_elements, sizeof(T)};
-    const bool tapwise =
-        this->general_ || (geometry.padding == Padding::ignore && (operation == Operation::max || operation == Operation::min));
+    const bool tapwise = this->general_ || (geometry.padding == Padding::ignore &&
+                                            (operation == Operation::max || operation == Operation::min));
     for (const auto& [first, end] : plan::equal_runs(geometry)) {
       WindowPart<T>& part = parts_.emplace_back();
       part.plan = plan::plan_window(geometry, first, end - first, tapwise, target);
@@ -161,25 +168,34 @@ class SharedEngine final : public EngineOf<T> {
     auto lines = EngineOf<T>::describe();
     std::string family, reason;
     for (const WindowPart<T>& part : parts_) {
-      const std::string name = part.lowrank ? "lowrank" : part.winograd ? "winograd" : part.plan.family == plan::Family::bank ? "bank" : "window";
+      const std::string name = part.lowrank                             ? "lowrank"
+                               : part.winograd                          ? "winograd"
+                               : part.plan.family == plan::Family::bank ? "bank"
+                                                                        : "window";
       const std::string why =
-          part.winograd ? "3x3 filters over " + std::to_string(part.parameters.channels) + " channels, tiles of 2x2 units"
-          : part.lowrank ? "the filter is a sum of " + std::to_string(part.parameters.factors.terms) + " products of 1-D filters"
-                       : part.plan.reason + (part.why_not_lowrank.empty() ? "" : "; " + part.why_not_lowrank);
+          part.winograd ? "3x3 filters over " + std::to_string(part.parameters.channels) +
+                              " channels, tiles of 2x2 units"
+          : part.lowrank
+              ? "the filter is a sum of " + std::to_string(part.parameters.factors.terms) +
+                    " products of 1-D filters"
+              : part.plan.reason + (part.why_not_lowrank.empty() ? "" : "; " + part.why_not_lowrank);
       if (family.find(name) == std::string::npos) family += (family.empty() ? "" : ", ") + name;
       if (reason.find(why) == std::string::npos) reason += (reason.empty() ? "" : "; ") + why;
     }
-    const auto any = [&](bool WindowPart<T>::*flag) {
+    const auto any = [&](bool WindowPart<T>::* flag) {
       return std::any_of(parts_.begin(), parts_.end(), [&](const WindowPart<T>& part) { return part.*flag; });
     };
-    const char* algorithm = any(&WindowPart<T>::lowrank) ? "lowrank" : any(&WindowPart<T>::winograd) ? "winograd" : "direct";
+    const char* algorithm = any(&WindowPart<T>::lowrank)    ? "lowrank"
+                            : any(&WindowPart<T>::winograd) ? "winograd"
+                                                            : "direct";
     lines.insert(lines.begin(), {{"family", family}, {"algorithm", algorithm}, {"reason", reason}});
     lines.push_back({"blocks", std::to_string(parts_[0].plan.blocks)});
     return lines;
   }
   double flops() const override { return flops_; }
   double bytes() const override {
-    return sizeof(T) * static_cast<double>(volume(geometry_.pre, "pre") + volume(geometry_.post, "post") + weights_);
+    return sizeof(T) *
+           static_cast<double>(volume(geometry_.pre, "pre") + volume(geometry_.post, "post") + weights_);
   }
 
  protected:
@@ -200,8 +216,8 @@ class SharedEngine final : public EngineOf<T> {
       const Index blocks = part.plan.blocks;
       for_blocks(batch * blocks, threads, [&](Index block, int thread) {
         const Index trial = block / blocks;
-        kernel(part.parameters, {pre + trial * pre_size, post + trial * post_size, this->scratch_.of(thread), nullptr,
-                                 block % blocks, accumulate});
+        kernel(part.parameters, {pre + trial * pre_size, post + trial * post_size, this->scratch_.of(thread),
+                                 nullptr, block % blocks, accumulate});
       });
     }
   }
@@ -239,8 +255,8 @@ class SharedEngine final : public EngineOf<T> {
     const bool sum = this->operation_ == Operation::sum || this->operation_ == Operation::mean;
     int long_axes = 0;
     for (Index extent : part.plan.factor_extents) long_axes += extent > 2;
-    return sum && !this->general_ && part.plan.family == plan::Family::window && part.plan.filters == 1 && long_axes > 1 &&
-           this->options_.algorithm == Algorithm::automatic;
+    return sum && !this->general_ && part.plan.family == plan::Family::window && part.plan.filters == 1 &&
+           long_axes > 1 && this->options_.algorithm == Algorithm::automatic;
   }
 
   void prepare(WindowPart<T>& part, const std::vector<const void*>& values) {
@@ -254,7 +270,8 @@ class SharedEngine final : public EngineOf<T> {
     }
     part.weights = this->apply_weight_function(std::move(weights));
     w.weights = part.weights.data();
-    w.weights_finite = std::all_of(part.weights.begin(), part.weights.end(), [](T v) { return std::isfinite(v); });
+    w.weights_finite =
+        std::all_of(part.weights.begin(), part.weights.end(), [](T v) { return std::isfinite(v); });
 
     // 'ignore' stands on a strip of zeros outside, which a weight that is not finite would turn into NaN.
     const bool tapwise = w.psp || (geometry_.padding == Padding::ignore && !w.weights_finite);
@@ -277,20 +294,23 @@ class SharedEngine final : public EngineOf<T> {
     const Index blocks = (filters + lanes - 1) / lanes;
     std::vector<T> packed(static_cast<std::size_t>(blocks * lanes * taps), T(0));
     for (Index f = 0; f < filters; ++f)
-      for (Index t = 0; t < taps; ++t) packed[(f / lanes * taps + t) * lanes + f % lanes] = weights[f * taps + t];
+      for (Index t = 0; t < taps; ++t)
+        packed[(f / lanes * taps + t) * lanes + f % lanes] = weights[f * taps + t];
     return packed;
   }
 
-  // 3x3 over the last two axes of the grid with enough channels and filters that products, not transforms, count. The
-  // numbers do not depend on the instruction set: neither does the choice.
+  // 3x3 over the last two axes of the grid with enough channels and filters that products, not transforms,
+  // count. The numbers do not depend on the instruction set: neither does the choice.
   bool may_be_winograd(const WindowPart<T>& part) const {
     const plan::WindowPlan& p = part.plan;
     const bool sum = this->operation_ == Operation::sum || this->operation_ == Operation::mean;
-    const bool square = p.axis[0].taps == 1 && p.axis[1].taps == 1 && p.axis[2].taps == 3 && p.taps == 9 * p.row.inner &&
-                        p.column_taps == 3 * p.row.inner;
-    const bool regular = p.axis[2].stride == 1 && p.axis[2].dilation == 1 && p.row.stride == 1 && p.row_dilation == 1;
-    return sum && p.family == plan::Family::bank && square && regular && p.row.inner >= 32 && p.filters >= 32 &&
-           geometry_.padding != Padding::ignore && this->options_.algorithm == Algorithm::automatic;
+    const bool square = p.axis[0].taps == 1 && p.axis[1].taps == 1 && p.axis[2].taps == 3 &&
+                        p.taps == 9 * p.row.inner && p.column_taps == 3 * p.row.inner;
+    const bool regular =
+        p.axis[2].stride == 1 && p.axis[2].dilation == 1 && p.row.stride == 1 && p.row_dilation == 1;
+    return sum && p.family == plan::Family::bank && square && regular && p.row.inner >= 32 &&
+           p.filters >= 32 && geometry_.padding != Padding::ignore &&
+           this->options_.algorithm == Algorithm::automatic;
   }
 
   static constexpr Index winograd_tiles = 24;
@@ -310,7 +330,8 @@ class SharedEngine final : public EngineOf<T> {
           double sum = 0;
           for (int i = 0; i < 3; ++i)
             for (int j = 0; j < 3; ++j)
-              sum += g[xi / 4][i] * g[xi % 4][j] * static_cast<double>(part.weights[f * p.taps + (3 * i + j) * channels + c]);
+              sum += g[xi / 4][i] * g[xi % 4][j] *
+                     static_cast<double>(part.weights[f * p.taps + (3 * i + j) * channels + c]);
           u[f * channels + c] = static_cast<T>(sum);
           largest = std::max(largest, std::abs(sum));
         }
@@ -331,7 +352,8 @@ class SharedEngine final : public EngineOf<T> {
     WindowParameters<T>& w = part.parameters;
     // Low rank must save a third of the direct work, halos included, to pay for its passes through memory.
     std::size_t most_terms = 0;
-    while (most_terms < 16 && plan::lowrank_cost(p, most_terms + 1) < 0.67 * static_cast<double>(p.taps)) ++most_terms;
+    while (most_terms < 16 && plan::lowrank_cost(p, most_terms + 1) < 0.67 * static_cast<double>(p.taps))
+      ++most_terms;
     if (!most_terms) {
       part.why_not_lowrank = "too small to gain from products of 1-D filters";
       return false;
@@ -340,12 +362,14 @@ class SharedEngine final : public EngineOf<T> {
     const double epsilon = std::numeric_limits<T>::epsilon();
     const std::vector<plan::Term> terms = plan::factorise(values, p.factor_extents, 2 * epsilon, most_terms);
     if (terms.empty()) {
-      part.why_not_lowrank = "not a sum of at most " + std::to_string(most_terms) + " products of 1-D filters";
+      part.why_not_lowrank =
+          "not a sum of at most " + std::to_string(most_terms) + " products of 1-D filters";
       return false;
     }
     part.factor_values.clear();
     for (const plan::Term& term : terms)
-      for (const std::vector<double>& factor : term.factor) part.factor_values.emplace_back(factor.begin(), factor.end());
+      for (const std::vector<double>& factor : term.factor)
+        part.factor_values.emplace_back(factor.begin(), factor.end());
     part.factors.clear();
     for (const std::vector<T>& factor : part.factor_values) part.factors.push_back(factor.data());
     part.column_offset.assign(p.tap_offset.begin(), p.tap_offset.begin() + p.column_taps);
@@ -424,14 +448,16 @@ class GatherEngine final : public EngineOf<T> {
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     auto lines = EngineOf<T>::describe();
-    lines.insert(lines.begin(), {{"family", "gather"}, {"algorithm", "direct"}, {"reason", "the centres are listed"}});
+    lines.insert(lines.begin(),
+                 {{"family", "gather"}, {"algorithm", "direct"}, {"reason", "the centres are listed"}});
     return lines;
   }
   double flops() const override { return flops_; }
   double bytes() const override {
     Index weights = 0;
     for (const Part& part : parts_) weights += part.plan.filters * part.plan.taps;
-    return sizeof(T) * static_cast<double>(volume(geometry_.pre, "pre") + volume(geometry_.post, "post") + weights) +
+    return sizeof(T) *
+               static_cast<double>(volume(geometry_.pre, "pre") + volume(geometry_.post, "post") + weights) +
            sizeof(Index) * static_cast<double>(geometry_.units);
   }
 
@@ -449,10 +475,12 @@ class GatherEngine final : public EngineOf<T> {
           own.scratch = this->scratch_.of(thread);
           return own;
         };
-        for_blocks(part.plan.prepare_blocks, threads,
-                   [&](Index block, int thread) { this->kernels_.gather_prepare(part.parameters, with(block, thread)); });
-        for_blocks(part.plan.blocks, threads,
-                   [&](Index block, int thread) { this->kernels_.gather(part.parameters, with(block, thread)); });
+        for_blocks(part.plan.prepare_blocks, threads, [&](Index block, int thread) {
+          this->kernels_.gather_prepare(part.parameters, with(block, thread));
+        });
+        for_blocks(part.plan.blocks, threads, [&](Index block, int thread) {
+          this->kernels_.gather(part.parameters, with(block, thread));
+        });
       }
   }
 
@@ -473,7 +501,8 @@ class GatherEngine final : public EngineOf<T> {
 template <class T>
 class PoolEngine final : public EngineOf<T> {
  public:
-  PoolEngine(const PoolingGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions& options)
+  PoolEngine(const PoolingGeometry& geometry, Operation operation, const Psp& psp,
+             const EngineOptions& options)
       : EngineOf<T>(operation, psp, options),
         geometry_(geometry),
         plan_(plan::plan_pool(geometry, {this->kernels_.vector_elements, sizeof(T)})) {
@@ -486,12 +515,16 @@ class PoolEngine final : public EngineOf<T> {
       throw std::invalid_argument("algorithm='direct': pooling has one algorithm per geometry, leave it out");
   }
 
-  void set_weights(const std::vector<const void*>&) override { throw std::logic_error("pooling has no weights"); }
+  void set_weights(const std::vector<const void*>&) override {
+    throw std::logic_error("pooling has no weights");
+  }
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     auto lines = EngineOf<T>::describe();
     const std::string family = plan_.flat ? "flat" : "pool";
-    lines.insert(lines.begin(), {{"family", family}, {"algorithm", plan_.flat ? "doubling" : "direct"}, {"reason", plan_.reason}});
+    lines.insert(
+        lines.begin(),
+        {{"family", family}, {"algorithm", plan_.flat ? "doubling" : "direct"}, {"reason", plan_.reason}});
     return lines;
   }
   double flops() const override { return plan_.flops; }
@@ -507,8 +540,8 @@ class PoolEngine final : public EngineOf<T> {
     const auto kernel = plan_.flat ? this->kernels_.flat : this->kernels_.pool;
     for_blocks(batch * plan_.blocks, threads, [&](Index block, int thread) {
       const Index trial = block / plan_.blocks;
-      kernel(parameters_, {pre + trial * pre_size, post + trial * post_size, this->scratch_.of(thread), nullptr,
-                           block % plan_.blocks, accumulate});
+      kernel(parameters_, {pre + trial * pre_size, post + trial * post_size, this->scratch_.of(thread),
+                           nullptr, block % plan_.blocks, accumulate});
     });
   }
 
@@ -521,7 +554,8 @@ class PoolEngine final : public EngineOf<T> {
 template <class T>
 class SynapsesEngine final : public EngineOf<T> {
  public:
-  SynapsesEngine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions& options)
+  SynapsesEngine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp,
+                 const EngineOptions& options)
       : EngineOf<T>(operation, psp, options), geometry_(geometry) {
     for (Index q = 0; q < geometry_.post; ++q) {
       bool neighbours = true;
@@ -533,7 +567,8 @@ class SynapsesEngine final : public EngineOf<T> {
     SynapsesParameters<T>& s = parameters_;
     s.pre = geometry_.pre;
     s.post = geometry_.post;
-    const double per_unit = static_cast<double>(geometry_.column.size()) / static_cast<double>(geometry_.post) + 1;
+    const double per_unit =
+        static_cast<double>(geometry_.column.size()) / static_cast<double>(geometry_.post) + 1;
     s.block = std::clamp<Index>(static_cast<Index>(65536 / per_unit), 1, 1024);
     s.row_start = geometry_.row_start.data();
     s.column = geometry_.column.data();
@@ -552,12 +587,15 @@ class SynapsesEngine final : public EngineOf<T> {
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     auto lines = EngineOf<T>::describe();
-    lines.insert(lines.begin(), {{"family", "synapses"}, {"algorithm", "direct"}, {"reason", "every synapse has its own weight"}});
+    lines.insert(
+        lines.begin(),
+        {{"family", "synapses"}, {"algorithm", "direct"}, {"reason", "every synapse has its own weight"}});
     return lines;
   }
   double flops() const override { return 2.0 * static_cast<double>(geometry_.column.size()); }
   double bytes() const override {
-    return sizeof(T) * static_cast<double>(geometry_.pre + geometry_.post + static_cast<Index>(geometry_.column.size())) +
+    return sizeof(T) * static_cast<double>(geometry_.pre + geometry_.post +
+                                           static_cast<Index>(geometry_.column.size())) +
            sizeof(Index) * static_cast<double>(geometry_.column.size());
   }
 
@@ -568,7 +606,9 @@ class SynapsesEngine final : public EngineOf<T> {
     const SynapsesParameters<T>& s = parameters_;
     for (Index trial = 0; trial < batch; ++trial) {
       const auto task = [&](Index block, int thread) {
-        return Task<T>{pre + trial * s.pre, post + trial * s.post, this->scratch_.of(thread), rates_.of(0), block, accumulate};
+        return Task<T>{
+            pre + trial * s.pre, post + trial * s.post, this->scratch_.of(thread), rates_.of(0), block,
+            accumulate};
       };
       if (s.rate)
         for_blocks((s.pre + s.block - 1) / s.block, threads,
@@ -597,8 +637,8 @@ std::unique_ptr<Engine> make(DType dtype, const Arguments&... arguments) {
 
 namespace weightsharing {
 
-std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
-                                    const EngineOptions& options) {
+std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value,
+                                    const Psp& psp, const EngineOptions& options) {
   if (geometry.listed)
     return cpu::make<cpu::GatherEngine>(options.dtype, geometry, operation, padding_value, psp, options);
   return cpu::make<cpu::SharedEngine>(options.dtype, geometry, operation, padding_value, psp, options);

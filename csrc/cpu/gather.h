@@ -27,7 +27,8 @@ void gather_prepare(const GatherParameters<T>& g, const Task<T>& task) {
 
 // Units in the lanes; program_block of them at a time share each tap's weight.
 template <class T, int reduction>
-void gather_units(const GatherParameters<T>& g, const T* copy_of_pre, const T* weights, Index start, Index n, T* value, T* scratch) {
+void gather_units(const GatherParameters<T>& g, const T* copy_of_pre, const T* weights, Index start, Index n,
+                  T* value, T* scratch) {
   constexpr int block = program_block;
   const bool ignore = g.strip.outside == outside_ignore;
   T contribution[block], part[block], rate[block];

@@ -16,10 +16,12 @@ constexpr const char* names[] = {"baseline", "x86-64-v3", "x86-64-v4"};
 Isa highest() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
     return Isa::v4;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return Isa::v3;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    return Isa::v3;
 #endif
   return Isa::baseline;
 }
@@ -50,7 +52,9 @@ const Kernels<T>& kernels(Isa isa) {
   if constexpr (std::is_same_v<T, float>) {
     return isa == Isa::v4 ? v4::kernels_float : isa == Isa::v3 ? v3::kernels_float : baseline::kernels_float;
   } else {
-    return isa == Isa::v4 ? v4::kernels_double : isa == Isa::v3 ? v3::kernels_double : baseline::kernels_double;
+    return isa == Isa::v4   ? v4::kernels_double
+           : isa == Isa::v3 ? v3::kernels_double
+                            : baseline::kernels_double;
   }
 #else
   (void)isa;

@@ -11,12 +11,14 @@
 
 namespace weightsharing::cpu::WEIGHTSHARING_ISA {
 
-extern const Kernels<float> kernels_float = {
-    window<float>, lowrank<float>, bank<float>, winograd<float>, gather_prepare<float>, gather<float>, pool<float>,
-    flat<float>, synapses_prepare<float>, synapses<float>, run_program<float>, lanes<float>};
+extern const Kernels<float> kernels_float = {window<float>,   lowrank<float>,        bank<float>,
+                                             winograd<float>, gather_prepare<float>, gather<float>,
+                                             pool<float>,     flat<float>,           synapses_prepare<float>,
+                                             synapses<float>, run_program<float>,    lanes<float>};
 
 extern const Kernels<double> kernels_double = {
-    window<double>, lowrank<double>, bank<double>, winograd<double>, gather_prepare<double>, gather<double>, pool<double>,
-    flat<double>, synapses_prepare<double>, synapses<double>, run_program<double>, lanes<double>};
+    window<double>,           lowrank<double>,  bank<double>,        winograd<double>,
+    gather_prepare<double>,   gather<double>,   pool<double>,        flat<double>,
+    synapses_prepare<double>, synapses<double>, run_program<double>, lanes<double>};
 
 }  // namespace weightsharing::cpu::WEIGHTSHARING_ISA

@@ -1,6 +1,6 @@
 // What a kernel is told: plain structs of numbers and pointers, the same for every instruction set.
-// Files that are compiled once per instruction set include this header and nothing of the standard library, so that no
-// inline function compiled for a newer processor can be linked into code for an older one.
+// Files that are compiled once per instruction set include this header and nothing of the standard library,
+// so that no inline function compiled for a newer processor can be linked into code for an older one.
 #pragma once
 
 #include <stddef.h>
@@ -12,13 +12,22 @@ using Index = int64_t;
 
 // Numbers of include/weightsharing/projection.h.
 enum Reduction { reduce_sum, reduce_max, reduce_min, reduce_mean };
-enum Outside { outside_constant, outside_border, outside_reflect, outside_wrap, outside_ignore, outside_valid };
+enum Outside {
+  outside_constant,
+  outside_border,
+  outside_reflect,
+  outside_wrap,
+  outside_ignore,
+  outside_valid
+};
 
-// Units that a program works on at a time: 128 floats are eight AVX-512 vectors, and 64 slots of them fit in 32 KB.
+// Units that a program works on at a time: 128 floats are eight AVX-512 vectors, and 64 slots of them fit in
+// 32 KB.
 inline constexpr int program_block = 128;
 // A strip or tile may be read this many elements past its end by the last vector of a row.
 inline constexpr int slack = 64;
-// Taps that are added before the sum moves on to a second accumulator: keeps the rounding error of long sums small.
+// Taps that are added before the sum moves on to a second accumulator: keeps the rounding error of long sums
+// small.
 inline constexpr int chunk_taps = 64;
 
 template <class T>
@@ -32,28 +41,30 @@ struct ProgramView {
 
 // One axis of the strip other than the last: which pre coordinates its rows hold.
 struct StripAxis {
-  Index pre;        // coordinates of pre
-  Index post;       // units
+  Index pre;   // coordinates of pre
+  Index post;  // units
   Index taps, stride, dilation, offset;
-  Index block;      // units per block
+  Index block;  // units per block
   Index blocks;
-  bool compact;     // rows hold unit * taps + tap (taps do not overlap), else every coordinate
-  Index pre_step;   // elements of pre from one coordinate to the next
-  Index post_step;  // elements of post from one unit to the next
-  Index strip_step; // elements of the strip from one row to the next
+  bool compact;      // rows hold unit * taps + tap (taps do not overlap), else every coordinate
+  Index pre_step;    // elements of pre from one coordinate to the next
+  Index post_step;   // elements of post from one unit to the next
+  Index strip_step;  // elements of the strip from one row to the next
 };
 
-// The last axis of the strip: `planes` runs of elements, each a slice of the coordinates, so that neighbouring units read
-// neighbouring elements whatever the stride (one plane per phase of the stride and per collapsed channel).
+// The last axis of the strip: `planes` runs of elements, each a slice of the coordinates, so that
+// neighbouring units read neighbouring elements whatever the stride (one plane per phase of the stride and
+// per collapsed channel).
 struct StripRow {
-  Index pre;         // coordinates of pre
-  Index inner;       // elements of pre per coordinate (layers or channels merged into this axis)
-  Index offset;      // coordinate of tap 0 of unit 0
-  Index stride;      // coordinates from one unit to the next
-  Index post;        // units (coordinates of post)
+  Index pre;     // coordinates of pre
+  Index inner;   // elements of pre per coordinate (layers or channels merged into this axis)
+  Index offset;  // coordinate of tap 0 of unit 0
+  Index stride;  // coordinates from one unit to the next
+  Index post;    // units (coordinates of post)
   Index block, blocks;
-  Index fill_stride; // coordinates from one entry of a plane to the next: `stride` (phases apart) or 1 (all in one plane)
-  Index fill_units;  // elements copied per coordinate
+  Index fill_stride;  // coordinates from one entry of a plane to the next: `stride` (phases apart) or 1 (all
+                      // in one plane)
+  Index fill_units;   // elements copied per coordinate
   Index planes;
   const Index* plane_phase;    // coordinate of a plane's first entry, relative to the block's first tap
   const Index* plane_channel;  // first element within the coordinate
@@ -76,7 +87,8 @@ struct Strip {
 template <class T>
 struct Factors {
   Index terms;
-  const T* const* values;  // [term][4]: the filter along each axis of the strip, null for an axis with one tap
+  const T* const*
+      values;  // [term][4]: the filter along each axis of the strip, null for an axis with one tap
 };
 
 // One filter, or the filters of a bank with equal extents, over a regular grid.
@@ -84,38 +96,40 @@ template <class T>
 struct WindowParameters {
   Strip<T> strip;
   Index taps;
-  const Index* tap_offset;   // elements of the strip from a unit's first element to tap t
-  const int32_t* tap_index;  // [tap][4]: tap number per axis, on the last one coordinates from tap 0; for clipped work
-  const T* weights;          // [filter][tap]
+  const Index* tap_offset;  // elements of the strip from a unit's first element to tap t
+  const int32_t*
+      tap_index;  // [tap][4]: tap number per axis, on the last one coordinates from tap 0; for clipped work
+  const T* weights;  // [filter][tap]
   bool weights_finite;
   int reduction;
-  const ProgramView<T>* psp; // null: weight * strip element
+  const ProgramView<T>* psp;  // null: weight * strip element
   Index filters;
-  Index post_offset;         // first filter's place in a post unit
-  Index post_unit;           // elements of post from one unit to the next on the last axis
-  Index row_units;           // units per coordinate of the last axis (layers), a run of them is contiguous in the strip
-  bool flatten;              // the rows of a block are computed as one run
-  const T* inside[4];        // 'ignore' and mean: taps inside, per unit of each axis
+  Index post_offset;  // first filter's place in a post unit
+  Index post_unit;    // elements of post from one unit to the next on the last axis
+  Index
+      row_units;  // units per coordinate of the last axis (layers), a run of them is contiguous in the strip
+  bool flatten;   // the rows of a block are computed as one run
+  const T* inside[4];  // 'ignore' and mean: taps inside, per unit of each axis
   // bank: weights packed [filter block][tap][lanes], filters padded with zeros to whole blocks
   const T* packed;
   Index filter_block;
-  Index unit_step;           // bank: strip elements from one unit to the next
-  Factors<T> factors;        // lowrank
+  Index unit_step;             // bank: strip elements from one unit to the next
+  Factors<T> factors;          // lowrank
   const Index* column_offset;  // lowrank: elements of the strip from tap 0 of the last axis to tap k
   Index column_taps;
-  Index term_elements;       // lowrank: elements of one intermediate result
-  const T* transformed;      // winograd: [16][filter block][channel][lanes]
-  Index channels, tiles;     // winograd: tiles of 2 x 2 units transformed at a time
-  T rate_bound;              // lowrank, winograd: larger rates take the direct path
-  Index scratch_tile;        // elements of scratch after the strip
+  Index term_elements;    // lowrank: elements of one intermediate result
+  const T* transformed;   // winograd: [16][filter block][channel][lanes]
+  Index channels, tiles;  // winograd: tiles of 2 x 2 units transformed at a time
+  T rate_bound;           // lowrank, winograd: larger rates take the direct path
+  Index scratch_tile;     // elements of scratch after the strip
 };
 
 // Units at listed centres, on a padded copy of the whole of pre.
 template <class T>
 struct GatherParameters {
-  Strip<T> strip;            // a single block that covers everything
-  const Index* base;         // [unit] strip element of the first tap
-  const Index* coordinate;   // [unit][4] coordinate of the first tap, for 'ignore'
+  Strip<T> strip;           // a single block that covers everything
+  const Index* base;        // [unit] strip element of the first tap
+  const Index* coordinate;  // [unit][4] coordinate of the first tap, for 'ignore'
   Index units, block;
   Index taps;
   const Index* tap_offset;
@@ -127,7 +141,8 @@ struct GatherParameters {
   Index filters, post_offset, post_unit;
 };
 
-// Boxes without weights, clipped at the borders; axes 0..2 and the last one, `inner` elements per coordinate of the last.
+// Boxes without weights, clipped at the borders; axes 0..2 and the last one, `inner` elements per coordinate
+// of the last.
 struct PoolAxis {
   Index pre, post, extent, stride;
   Index pre_step, post_step;  // elements; of the last axis: inner
@@ -166,10 +181,10 @@ template <class T>
 struct Task {
   const T* pre;
   T* post;
-  T* scratch;      // of this thread
-  T* shared;       // of the call: written by the `prepare` kernels, read by the others
+  T* scratch;  // of this thread
+  T* shared;   // of the call: written by the `prepare` kernels, read by the others
   Index block;
-  bool accumulate; // add to post instead of overwriting it
+  bool accumulate;  // add to post instead of overwriting it
 };
 
 // The kernels of one instruction set. Every kernel computes one block and touches nothing else.
@@ -186,7 +201,8 @@ struct Kernels {
   void (*synapses_prepare)(const SynapsesParameters<T>&, const Task<T>&);
   void (*synapses)(const SynapsesParameters<T>&, const Task<T>&);
   // outputs[k][0..n) := program(inputs), n <= program_block; scratch of slots * program_block elements
-  void (*program)(const ProgramView<T>&, const ProgramInput<T>* inputs, T* const* outputs, Index n, T* scratch);
+  void (*program)(const ProgramView<T>&, const ProgramInput<T>* inputs, T* const* outputs, Index n,
+                  T* scratch);
   int vector_elements;
 };
 

@@ -1,7 +1,9 @@
-// Low rank: a filter that is a sum of few products of one-dimensional filters costs 2 * terms * K instead of K * K.
+// Low rank: a filter that is a sum of few products of one-dimensional filters costs 2 * terms * K instead of
+// K * K.
 //
-// Each term passes over the axes, last one first; a pass is a direct window with the taps of one axis. Rates that are not
-// finite, or so large that a product of two passes might overflow where the window would not, send the block to the direct path.
+// Each term passes over the axes, last one first; a pass is a direct window with the taps of one axis. Rates
+// that are not finite, or so large that a product of two passes might overflow where the window would not,
+// send the block to the direct path.
 #pragma once
 
 #include "cpu/window.h"
@@ -35,8 +37,9 @@ void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
     const Taps<T> columns{w.column_taps, w.column_offset, factor[3] ? factor[3] : one};
     for (Index i = 0; i < rows[0]; ++i)
       for (Index j = 0; j < rows[1]; ++j)
-        tiles<T, reduce_sum, false>(columns, strip + i * s.axis[0].strip_step + j * s.axis[1].strip_step, s.axis[2].strip_step,
-                                    buffer[0] + (i * rows[1] + j) * rows[2] * length, length, rows[2], n);
+        tiles<T, reduce_sum, false>(columns, strip + i * s.axis[0].strip_step + j * s.axis[1].strip_step,
+                                    s.axis[2].strip_step, buffer[0] + (i * rows[1] + j) * rows[2] * length,
+                                    length, rows[2], n);
     // Axis d: `outer` boxes of `here` rows of `run` elements become boxes of b.units[d] rows.
     int current = 0;
     Index run = length;
@@ -73,7 +76,8 @@ void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
       for (Index x = 0; x < run; ++x) total[x] += buffer[current][x];
   }
   for_outer_units(w, b, [&](Index, Index out, RowPlace at) {
-    const T* box = total + ((at.unit[0] - b.start[0]) * b.units[1] + at.unit[1] - b.start[1]) * b.units[2] * length;
+    const T* box =
+        total + ((at.unit[0] - b.start[0]) * b.units[1] + at.unit[1] - b.start[1]) * b.units[2] * length;
     for (Index k = 0; k < b.units[2]; ++k) {
       at.unit[2] = b.start[2] + k;
       T* value = const_cast<T*>(box) + k * length;

@@ -1,4 +1,5 @@
-// Pooling: rows are combined whole, which is one vector operation per element of pre, and then reduced along the last axis.
+// Pooling: rows are combined whole, which is one vector operation per element of pre, and then reduced along
+// the last axis.
 #pragma once
 
 #include "cpu/window.h"
@@ -20,7 +21,9 @@ inline Block block_of(const PoolAxis* axis, Index index) {
 struct Span {
   Index begin, end;
 };
-inline Span span_of(const PoolAxis& a, Index q) { return {q * a.stride, smaller(q * a.stride + a.extent, a.pre)}; }
+inline Span span_of(const PoolAxis& a, Index q) {
+  return {q * a.stride, smaller(q * a.stride + a.extent, a.pre)};
+}
 inline Index inside_of(const PoolAxis& a, Index q) { return span_of(a, q).end - span_of(a, q).begin; }
 
 template <class T, int reduction>
@@ -29,10 +32,11 @@ inline void combine_rows(T* __restrict__ acc, const T* __restrict__ row, Index n
   for (Index i = 0; i < n; ++i) acc[i] = combine<reduction, true>(acc[i], row[i]);
 }
 
-// out[q][c] := reduction over the box of unit q of row[coordinate - first][c]. S: the stride and extent when they are equal
-// and known, 0 otherwise.
+// out[q][c] := reduction over the box of unit q of row[coordinate - first][c]. S: the stride and extent when
+// they are equal and known, 0 otherwise.
 template <class T, int reduction, int S>
-inline void reduce_row(const PoolAxis& a, Index inner, Index start, Index units, const T* __restrict__ row, T* __restrict__ out) {
+inline void reduce_row(const PoolAxis& a, Index inner, Index start, Index units, const T* __restrict__ row,
+                       T* __restrict__ out) {
   const Index first = start * a.stride;
   if constexpr (S > 0) {
     // Whole boxes only; the vectoriser turns the constant stride into shuffles.
@@ -43,7 +47,8 @@ inline void reduce_row(const PoolAxis& a, Index inner, Index start, Index units,
       for (int k = 1; k < S; ++k) value = combine<reduction, true>(value, row[q * S + k]);
       out[q] = value;
     }
-    if (whole < units) reduce_row<T, reduction, 0>(a, inner, start + whole, units - whole, row + whole * S, out + whole);
+    if (whole < units)
+      reduce_row<T, reduction, 0>(a, inner, start + whole, units - whole, row + whole * S, out + whole);
   } else {
     for (Index q = 0; q < units; ++q) {
       const Span s = span_of(a, start + q);
@@ -88,7 +93,8 @@ void pool_block(const PoolParameters<T>& p, const Task<T>& task) {
         for (Index u = si.begin; u < si.end; ++u)
           for (Index v = sj.begin; v < sj.end; ++v)
             for (Index w = sk.begin; w < sk.end; ++w) {
-              const T* row = task.pre + u * a[0].pre_step + v * a[1].pre_step + w * a[2].pre_step + first * p.inner;
+              const T* row =
+                  task.pre + u * a[0].pre_step + v * a[1].pre_step + w * a[2].pre_step + first * p.inner;
               if (p.rate) {
                 copy(extra, row, n);
                 apply_program(*p.rate, extra, n, program);
@@ -108,19 +114,24 @@ void pool_block(const PoolParameters<T>& p, const Task<T>& task) {
                 combine_rows<T, reduction>(acc, row, n);
             }
         if (flushed) combine_rows<T, reduction>(acc, total, n);
-        T* post = task.post + i * a[0].post_step + j * a[1].post_step + k * a[2].post_step + b.start[3] * p.inner;
+        T* post =
+            task.post + i * a[0].post_step + j * a[1].post_step + k * a[2].post_step + b.start[3] * p.inner;
         T* out = task.accumulate ? extra : post;
         const bool pairs = p.inner == 1 && a[3].stride == 2 && a[3].extent == 2;
-        (pairs ? reduce_row<T, reduction, 2> : reduce_row<T, reduction, 0>)(a[3], p.inner, b.start[3], b.units[3], acc, out);
+        (pairs ? reduce_row<T, reduction, 2> : reduce_row<T, reduction, 0>)(a[3], p.inner, b.start[3],
+                                                                            b.units[3], acc, out);
         if (p.reduction == reduce_mean)
-          divide_boxes(p, (si.end - si.begin) * (sj.end - sj.begin) * (sk.end - sk.begin), b.start[3], b.units[3], out);
+          divide_boxes(p, (si.end - si.begin) * (sj.end - sj.begin) * (sk.end - sk.begin), b.start[3],
+                       b.units[3], out);
         if (task.accumulate) write_units(post, 1, out, b.units[3] * p.inner, true);
       }
 }
 
 template <class T>
 void pool(const PoolParameters<T>& p, const Task<T>& task) {
-  const auto run = p.reduction == reduce_max ? pool_block<T, reduce_max> : p.reduction == reduce_min ? pool_block<T, reduce_min> : pool_block<T, reduce_sum>;
+  const auto run = p.reduction == reduce_max   ? pool_block<T, reduce_max>
+                   : p.reduction == reduce_min ? pool_block<T, reduce_min>
+                                               : pool_block<T, reduce_sum>;
   run(p, task);
 }
 

@@ -1,20 +1,21 @@
-// Runs a program over blocks of program_block units, one operation at a time, so that every operation is one vector loop.
-// Block lengths are always whole: the units past the end repeat the last one, so a unit's value never depends on its place.
+// Runs a program over blocks of program_block units, one operation at a time, so that every operation is one
+// vector loop. Block lengths are always whole: the units past the end repeat the last one, so a unit's value
+// never depends on its place.
 #pragma once
 
 #include "cpu/vector.h"
 #include "primitives/opcodes.h"
 
-// libmvec (glibc, x86-64) declares its vector versions only under -ffast-math; named here they serve at full IEEE semantics
-// with at most 4 ulp of error. Elsewhere the loops call the scalar functions.
-#define WEIGHTSHARING_SCALAR_MATH(name)                    \
-  extern "C" float name##f(float) noexcept;                \
-  extern "C" double name(double) noexcept;                 \
-  namespace weightsharing::cpu::WEIGHTSHARING_ISA {        \
-  namespace {                                              \
+// libmvec (glibc, x86-64) declares its vector versions only under -ffast-math; named here they serve at full
+// IEEE semantics with at most 4 ulp of error. Elsewhere the loops call the scalar functions.
+#define WEIGHTSHARING_SCALAR_MATH(name)                      \
+  extern "C" float name##f(float) noexcept;                  \
+  extern "C" double name(double) noexcept;                   \
+  namespace weightsharing::cpu::WEIGHTSHARING_ISA {          \
+  namespace {                                                \
   inline float math_##name(float x) { return ::name##f(x); } \
-  inline double math_##name(double x) { return ::name(x); } \
-  }                                                        \
+  inline double math_##name(double x) { return ::name(x); }  \
+  }                                                          \
   }
 #if defined(WEIGHTSHARING_LIBMVEC)
 #define WEIGHTSHARING_SIMD __attribute__((__simd__("notinbranch")))
@@ -82,7 +83,8 @@ inline double math_round(double x) { return __builtin_nearbyint(x); }
 
 // One block. A slot is a pointer, so that a whole block of an input is read where it lies.
 template <class T>
-void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T* const* outputs, Index n, T* scratch) {
+void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T* const* outputs, Index n,
+                 T* scratch) {
   constexpr int block = program_block;
   const T* slot[64];
   for (int i = 0; i < program.length; ++i) {
@@ -114,20 +116,20 @@ void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T
     // Only operands are looked up: a unary row may hold anything in b and c.
     const T* a = slot[row[2]];
     switch (op) {
-#define UNARY(name, value)                  \
-  case Opcode::name:                        \
+#define UNARY(name, value)                                \
+  case Opcode::name:                                      \
     _Pragma("omp simd") for (int k = 0; k < block; ++k) { \
-      const T x = a[k];                     \
-      d[k] = value;                         \
-    }                                       \
+      const T x = a[k];                                   \
+      d[k] = value;                                       \
+    }                                                     \
     break;
-#define BINARY(name, value)                 \
-  case Opcode::name: {                      \
-    const T* b = slot[row[3]];              \
+#define BINARY(name, value)                               \
+  case Opcode::name: {                                    \
+    const T* b = slot[row[3]];                            \
     _Pragma("omp simd") for (int k = 0; k < block; ++k) { \
-      const T x = a[k], y = b[k];           \
-      d[k] = value;                         \
-    }                                       \
+      const T x = a[k], y = b[k];                         \
+      d[k] = value;                                       \
+    }                                                     \
   } break;
       BINARY(add, x + y)
       BINARY(subtract, x - y)

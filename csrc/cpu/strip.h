@@ -1,5 +1,6 @@
-// Padded strips: a copy of what a block of units reads, with everything irregular (borders, strides, layers, g of the psp)
-// resolved while copying, so that the kernels behind it are plain loops over neighbouring elements.
+// Padded strips: a copy of what a block of units reads, with everything irregular (borders, strides, layers,
+// g of the psp) resolved while copying, so that the kernels behind it are plain loops over neighbouring
+// elements.
 #pragma once
 
 #include "cpu/program.h"
@@ -75,7 +76,8 @@ void fill_row(const Strip<T>& s, Index first, const T* source, T* row, T* scratc
     } else if (r.fill_units == 1) {
       for (Index j = begin; j < end; ++j) plane[j] = inside[(j - begin) * step];
     } else {
-      for (Index j = begin; j < end; ++j) copy(plane + j * r.fill_units, inside + (j - begin) * step, r.fill_units);
+      for (Index j = begin; j < end; ++j)
+        copy(plane + j * r.fill_units, inside + (j - begin) * step, r.fill_units);
     }
     edge(end, r.plane_entries);
     if (s.rate) apply_program(*s.rate, plane, used, scratch);
@@ -122,8 +124,10 @@ void fill_strip(const Strip<T>& s, const Block& b, const T* pre, T* strip, T* sc
         const Index pk = place(first[2] + row_coordinate(s.axis[2], k), s.axis[2].pre, s.outside);
         const bool outside = pi < 0 || pj < 0 || pk < 0;
         const T* source =
-            outside ? nullptr : pre + pi * s.axis[0].pre_step + pj * s.axis[1].pre_step + pk * s.axis[2].pre_step;
-        fill_row(s, first_column, source, strip + i * s.axis[0].strip_step + j * s.axis[1].strip_step + k * s.axis[2].strip_step,
+            outside ? nullptr
+                    : pre + pi * s.axis[0].pre_step + pj * s.axis[1].pre_step + pk * s.axis[2].pre_step;
+        fill_row(s, first_column, source,
+                 strip + i * s.axis[0].strip_step + j * s.axis[1].strip_step + k * s.axis[2].strip_step,
                  scratch);
       }
     }

@@ -1,4 +1,5 @@
-// Synapses: compressed rows of weights. Sixteen lanes at every instruction set, so that all of them add in the same order.
+// Synapses: compressed rows of weights. Sixteen lanes at every instruction set, so that all of them add in
+// the same order.
 #pragma once
 
 #include "cpu/window.h"
@@ -25,7 +26,8 @@ inline T reduce_lanes(const T* lane) {
 }
 
 template <class T, int reduction>
-T reduce_synapses(const SynapsesParameters<T>& s, const T* rates, Index first, Index last, bool consecutive, T* scratch) {
+T reduce_synapses(const SynapsesParameters<T>& s, const T* rates, Index first, Index last, bool consecutive,
+                  T* scratch) {
   T acc[row_lanes], total[row_lanes];
   for (int k = 0; k < row_lanes; ++k) acc[k] = total[k] = identity<reduction, T>;
   T gathered[program_block], contribution[program_block];
@@ -42,7 +44,8 @@ T reduce_synapses(const SynapsesParameters<T>& s, const T* rates, Index first, I
       const ProgramInput<T> inputs[2] = {{s.weights + j, 1}, {r, 1}};
       T* output = contribution;
       run_program(*s.psp, inputs, &output, n, scratch);
-      for (Index i = 0; i < n; ++i) acc[i % row_lanes] = combine<reduction, true>(acc[i % row_lanes], contribution[i]);
+      for (Index i = 0; i < n; ++i)
+        acc[i % row_lanes] = combine<reduction, true>(acc[i % row_lanes], contribution[i]);
     } else {
       const T* w = s.weights + j;
       Index i = 0;

@@ -7,8 +7,8 @@
 
 namespace weightsharing::cpu {
 
-// Threads to use for `wanted` (0: the process' setting): 1 in a child forked after threads were used, because the OpenMP
-// runtime's threads do not survive a fork and a parallel region would wait for them for ever.
+// Threads to use for `wanted` (0: the process' setting): 1 in a child forked after threads were used, because
+// the OpenMP runtime's threads do not survive a fork and a parallel region would wait for them for ever.
 int threads_for(int wanted);
 void note_parallel_region();
 

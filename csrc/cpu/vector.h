@@ -1,4 +1,5 @@
-// Vectors of the instruction set this file is compiled for, by GCC's vector extension (GCC and Clang, any processor).
+// Vectors of the instruction set this file is compiled for, by GCC's vector extension (GCC and Clang, any
+// processor).
 #pragma once
 
 #include "cpu/kernels.h"
@@ -58,19 +59,23 @@ inline void fill(T* to, T value, Index n) {
 inline Index smaller(Index a, Index b) { return a < b ? a : b; }
 inline Index larger(Index a, Index b) { return a > b ? a : b; }
 
-// Reductions. `keep_nan` is the form whose result is NaN when any element is; the other one may be used only where no
-// element can be NaN, and is one instruction (maxps keeps its second operand when they are unordered).
+// Reductions. `keep_nan` is the form whose result is NaN when any element is; the other one may be used only
+// where no element can be NaN, and is one instruction (maxps keeps its second operand when they are
+// unordered).
 template <class T>
 constexpr T infinity = static_cast<T>(__builtin_inf());
 
 template <int reduction, class T>
-constexpr T identity = reduction == reduce_max ? -infinity<T> : reduction == reduce_min ? infinity<T> : T(0);
+constexpr T identity = reduction == reduce_max   ? -infinity<T>
+                       : reduction == reduce_min ? infinity<T>
+                                                 : T(0);
 
 template <int reduction, bool keep_nan, class V>
 inline V combine(V acc, V value) {
   if constexpr (reduction == reduce_max) {
     V larger = value > acc ? value : acc;
-    if constexpr (keep_nan) larger = value != value ? value : larger;  // acc NaN: the comparison is false and keeps it
+    if constexpr (keep_nan)
+      larger = value != value ? value : larger;  // acc NaN: the comparison is false and keeps it
     return larger;
   } else if constexpr (reduction == reduce_min) {
     V smaller = value < acc ? value : acc;

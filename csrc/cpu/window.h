@@ -1,8 +1,9 @@
 // Windows: one filter, or a few, over a regular grid.
 //
-// Direct: a tile of rows x vectors of accumulators stays in registers while all taps pass; each tap is one broadcast weight
-// and one load per accumulator. Taps are a table of offsets into the strip, so rank, stride, dilation, layers and channels
-// cost nothing here. Tapwise: any psp and 'ignore' with max or min, one tap at a time over a run of units.
+// Direct: a tile of rows x vectors of accumulators stays in registers while all taps pass; each tap is one
+// broadcast weight and one load per accumulator. Taps are a table of offsets into the strip, so rank, stride,
+// dilation, layers and channels cost nothing here. Tapwise: any psp and 'ignore' with max or min, one tap at
+// a time over a run of units.
 #pragma once
 
 #include "cpu/strip.h"
@@ -10,7 +11,8 @@
 namespace weightsharing::cpu::WEIGHTSHARING_ISA {
 namespace {
 
-// Two multiply-add ports with a latency of four need eight accumulators in flight; more amortise the weight's broadcast.
+// Two multiply-add ports with a latency of four need eight accumulators in flight; more amortise the weight's
+// broadcast.
 constexpr int tile_rows = 4;
 constexpr int tile_vectors = vector_registers == 32 ? 4 : 2;
 
@@ -21,7 +23,8 @@ struct Taps {
   const T* weight;
 };
 
-// R rows of V vectors: out[r * out_step + x] = reduction over taps. Sums move to a second accumulator every chunk_taps.
+// R rows of V vectors: out[r * out_step + x] = reduction over taps. Sums move to a second accumulator every
+// chunk_taps.
 template <class T, int reduction, bool keep_nan, int R, int V>
 inline void tile(const Taps<T>& taps, const T* in, Index in_step, Vector<T> (&total)[R][V]) {
   const auto pass = [&](Index from, Index to, Vector<T>(&acc)[R][V]) {
@@ -63,7 +66,8 @@ inline void tile_to(const Taps<T>& taps, const T* in, Index in_step, T* out, Ind
     }
 }
 
-// rows x n units. Reads up to `slack` elements past the end of a row of the strip, writes none past the end of out.
+// rows x n units. Reads up to `slack` elements past the end of a row of the strip, writes none past the end
+// of out.
 template <class T, int reduction, bool keep_nan>
 void tiles(const Taps<T>& taps, const T* in, Index in_step, T* out, Index out_step, Index rows, Index n) {
   constexpr int R = tile_rows, V = tile_vectors, L = lanes<T>;
@@ -71,27 +75,33 @@ void tiles(const Taps<T>& taps, const T* in, Index in_step, T* out, Index out_st
   for (; r + R <= rows; r += R) {
     Index x = 0;
     for (; x + V * L <= n; x += V * L)
-      tile_to<T, reduction, keep_nan, R, V>(taps, in + r * in_step + x, in_step, out + r * out_step + x, out_step, V * L);
+      tile_to<T, reduction, keep_nan, R, V>(taps, in + r * in_step + x, in_step, out + r * out_step + x,
+                                            out_step, V * L);
     for (; x < n; x += L)
-      tile_to<T, reduction, keep_nan, R, 1>(taps, in + r * in_step + x, in_step, out + r * out_step + x, out_step, n - x);
+      tile_to<T, reduction, keep_nan, R, 1>(taps, in + r * in_step + x, in_step, out + r * out_step + x,
+                                            out_step, n - x);
   }
   for (; r < rows; ++r) {
     Index x = 0;
     for (; x + 2 * V * L <= n; x += 2 * V * L)
-      tile_to<T, reduction, keep_nan, 1, 2 * V>(taps, in + r * in_step + x, in_step, out + r * out_step + x, out_step, 2 * V * L);
+      tile_to<T, reduction, keep_nan, 1, 2 * V>(taps, in + r * in_step + x, in_step, out + r * out_step + x,
+                                                out_step, 2 * V * L);
     for (; x < n; x += L)
-      tile_to<T, reduction, keep_nan, 1, 1>(taps, in + r * in_step + x, in_step, out + r * out_step + x, out_step, n - x);
+      tile_to<T, reduction, keep_nan, 1, 1>(taps, in + r * in_step + x, in_step, out + r * out_step + x,
+                                            out_step, n - x);
   }
 }
 
 // One choice per run of rows, not per tap: sums need no NaN rule.
 template <class T>
-void direct(int reduction, bool keep_nan, const Taps<T>& taps, const T* in, Index in_step, T* out, Index out_step, Index rows,
-            Index n) {
+void direct(int reduction, bool keep_nan, const Taps<T>& taps, const T* in, Index in_step, T* out,
+            Index out_step, Index rows, Index n) {
   if (reduction == reduce_max)
-    (keep_nan ? tiles<T, reduce_max, true> : tiles<T, reduce_max, false>)(taps, in, in_step, out, out_step, rows, n);
+    (keep_nan ? tiles<T, reduce_max, true> : tiles<T, reduce_max, false>)(taps, in, in_step, out, out_step,
+                                                                          rows, n);
   else if (reduction == reduce_min)
-    (keep_nan ? tiles<T, reduce_min, true> : tiles<T, reduce_min, false>)(taps, in, in_step, out, out_step, rows, n);
+    (keep_nan ? tiles<T, reduce_min, true> : tiles<T, reduce_min, false>)(taps, in, in_step, out, out_step,
+                                                                          rows, n);
   else
     tiles<T, reduce_sum, false>(taps, in, in_step, out, out_step, rows, n);
 }
@@ -133,8 +143,8 @@ void divide_row(const WindowParameters<T>& w, const RowPlace& at, Index start, T
 
 // Any psp, any padding: units [start, start + n) of one row of units, one tap at a time; n <= program_block.
 template <class T, int reduction>
-void tapwise_run(const WindowParameters<T>& w, const T* weights, const RowPlace& at, const T* in, Index start, Index n, T* value,
-                 T* scratch) {
+void tapwise_run(const WindowParameters<T>& w, const T* weights, const RowPlace& at, const T* in, Index start,
+                 Index n, T* value, T* scratch) {
   constexpr int block = program_block;
   const Strip<T>& s = w.strip;
   const bool ignore = s.outside == outside_ignore;
@@ -180,8 +190,8 @@ void tapwise_run(const WindowParameters<T>& w, const T* weights, const RowPlace&
 }
 
 template <class T>
-void tapwise(const WindowParameters<T>& w, const T* weights, const RowPlace& at, const T* in, Index start, Index n, T* value,
-             T* scratch) {
+void tapwise(const WindowParameters<T>& w, const T* weights, const RowPlace& at, const T* in, Index start,
+             Index n, T* value, T* scratch) {
   for (Index i = 0; i < n; i += program_block) {
     const Index m = smaller(program_block, n - i);
     if (w.reduction == reduce_max)
@@ -193,15 +203,16 @@ void tapwise(const WindowParameters<T>& w, const T* weights, const RowPlace& at,
   }
 }
 
-// Calls visit(strip element of the row's first unit, post element, place, units along axis 2) for each pair of outer units.
+// Calls visit(strip element of the row's first unit, post element, place, units along axis 2) for each pair
+// of outer units.
 template <class T, class Visit>
 void for_outer_units(const WindowParameters<T>& w, const Block& b, Visit visit) {
   const StripAxis* a = w.strip.axis;
   for (Index i = 0; i < b.units[0]; ++i)
     for (Index j = 0; j < b.units[1]; ++j) {
       const Index in = i * unit_rows(a[0]) * a[0].strip_step + j * unit_rows(a[1]) * a[1].strip_step;
-      const Index out = (b.start[0] + i) * a[0].post_step + (b.start[1] + j) * a[1].post_step + b.start[2] * a[2].post_step +
-                        b.start[3] * w.row_units * w.post_unit + w.post_offset;
+      const Index out = (b.start[0] + i) * a[0].post_step + (b.start[1] + j) * a[1].post_step +
+                        b.start[2] * a[2].post_step + b.start[3] * w.row_units * w.post_unit + w.post_offset;
       visit(in, out, RowPlace{{b.start[0] + i, b.start[1] + j, b.start[2]}});
     }
 }
@@ -214,12 +225,14 @@ bool needs_tapwise(const WindowParameters<T>& w) {
 
 // Computes the block from a filled strip.
 template <class T>
-void window_rows(const WindowParameters<T>& w, const Block& b, const T* strip, T* post, T* rest, bool accumulate) {
+void window_rows(const WindowParameters<T>& w, const Block& b, const T* strip, T* post, T* rest,
+                 bool accumulate) {
   const StripAxis& rows = w.strip.axis[2];
   const Index in_step = unit_rows(rows) * rows.strip_step, n = b.units[3] * w.row_units;
   const bool slow = needs_tapwise(w);
   const bool extreme = w.reduction == reduce_max || w.reduction == reduce_min;
-  const bool keep_nan = extreme && !slow && !(w.weights_finite && strip_below(w.strip, b, strip, infinity<T>));
+  const bool keep_nan =
+      extreme && !slow && !(w.weights_finite && strip_below(w.strip, b, strip, infinity<T>));
   const bool straight = w.post_unit == 1 && !accumulate;
   T* tile_out = rest;  // rows of results on their way to post
   T* scratch = rest + w.scratch_tile;
@@ -235,7 +248,8 @@ void window_rows(const WindowParameters<T>& w, const Block& b, const T* strip, T
       if (slow) {
         for (Index k = 0; k < b.units[2]; ++k) {
           at.unit[2] = b.start[2] + k;
-          tapwise(w, taps.weight, at, strip + in + k * in_step, b.start[3] * w.row_units, n, tile_out, scratch);
+          tapwise(w, taps.weight, at, strip + in + k * in_step, b.start[3] * w.row_units, n, tile_out,
+                  scratch);
           finish(tile_out, k);
         }
       } else if (w.flatten) {

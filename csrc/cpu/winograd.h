@@ -1,9 +1,10 @@
-// Winograd's F(2x2, 3x3) for banks of 3x3 filters over many channels: a tile of 2 x 2 units costs 16 products per channel and
-// filter instead of 36.
+// Winograd's F(2x2, 3x3) for banks of 3x3 filters over many channels: a tile of 2 x 2 units costs 16 products
+// per channel and filter instead of 36.
 //
-// U = G w G' (prepared), V = B' d B per tile and channel, M = sum over channels of U * V (sixteen matrix products, the bank's
-// register tile), Y = A' M A. All transforms are additions, so the error stays within a small multiple of the direct sum's
-// bound with max|w| * max|r|. Rates that are not finite or too large send the block to the direct path.
+// U = G w G' (prepared), V = B' d B per tile and channel, M = sum over channels of U * V (sixteen matrix
+// products, the bank's register tile), Y = A' M A. All transforms are additions, so the error stays within a
+// small multiple of the direct sum's bound with max|w| * max|r|. Rates that are not finite or too large send
+// the block to the direct path.
 #pragma once
 
 #include "cpu/bank.h"
@@ -46,15 +47,17 @@ void multiply_tiles(const WindowParameters<T>& w, const T* v, const T* packed, I
   constexpr int P = bank_pixels<V>, W = V * lanes<T>;
   Index tile = 0;
   for (; tile + P <= tiles; tile += P)
-    bank_tile<T, reduce_sum, false, P, V>(v + tile * w.channels, w.channels, w.tap_offset, w.channels, packed, m + tile * W);
+    bank_tile<T, reduce_sum, false, P, V>(v + tile * w.channels, w.channels, w.tap_offset, w.channels, packed,
+                                          m + tile * W);
   for (; tile < tiles; ++tile)
-    bank_tile<T, reduce_sum, false, 1, V>(v + tile * w.channels, w.channels, w.tap_offset, w.channels, packed, m + tile * W);
+    bank_tile<T, reduce_sum, false, 1, V>(v + tile * w.channels, w.channels, w.tap_offset, w.channels, packed,
+                                          m + tile * W);
 }
 
 // The 2 x 2 units of each tile, `filters` of the block's lanes.
 template <class T>
-void finish_tiles(const WindowParameters<T>& w, const T* m, Index tiles, Index filters, T divisor, T* post, Index row_step,
-                  bool accumulate) {
+void finish_tiles(const WindowParameters<T>& w, const T* m, Index tiles, Index filters, T divisor, T* post,
+                  Index row_step, bool accumulate) {
   const Index lanes_of_block = w.filter_block, plane = tiles * lanes_of_block;
   for (Index tile = 0; tile < tiles; ++tile) {
     const T* p = m + tile * lanes_of_block;
@@ -64,7 +67,8 @@ void finish_tiles(const WindowParameters<T>& w, const T* m, Index tiles, Index f
     for (Index f = 0; f < filters; ++f) {
       T s[2][4];
       for (int j = 0; j < 4; ++j) {
-        const T m0 = p[j * plane + f], m1 = p[(4 + j) * plane + f], m2 = p[(8 + j) * plane + f], m3 = p[(12 + j) * plane + f];
+        const T m0 = p[j * plane + f], m1 = p[(4 + j) * plane + f], m2 = p[(8 + j) * plane + f],
+                m3 = p[(12 + j) * plane + f];
         s[0][j] = m0 + m1 + m2;
         s[1][j] = m1 - m2 - m3;
       }
@@ -95,8 +99,8 @@ void winograd(const WindowParameters<T>& w, const Task<T>& task) {
   for_outer_units(w, b, [&](Index in, Index out, RowPlace at) {
     const auto direct_units = [&](Index k, Index x, Index n) {
       at.unit[2] = b.start[2] + k;
-      bank_units(w, false, strip + in + k * rows.strip_step, at, b.start[3], task.post + out + k * rows.post_step, x, n,
-                 task.accumulate);
+      bank_units(w, false, strip + in + k * rows.strip_step, at, b.start[3],
+                 task.post + out + k * rows.post_step, x, n, task.accumulate);
     };
     for (Index k = 0; k < even_rows; k += 2) {
       const T* row = strip + in + k * rows.strip_step;
@@ -113,8 +117,8 @@ void winograd(const WindowParameters<T>& w, const Task<T>& task) {
             const T* packed = w.transformed + (xi * blocks * w.filter_block + f) * w.channels;
             multiply(w, v + xi * tiles * w.channels, packed, tiles, m + xi * tiles * w.filter_block);
           }
-          finish_tiles(w, m, tiles, smaller(w.filter_block, w.filters - f), divisor, post + x * w.post_unit + f, rows.post_step,
-                       task.accumulate);
+          finish_tiles(w, m, tiles, smaller(w.filter_block, w.filters - f), divisor,
+                       post + x * w.post_unit + f, rows.post_step, task.accumulate);
         }
       }
       for (Index i = 0; i < 2 && even_columns < b.units[3]; ++i) direct_units(k + i, even_columns, 1);

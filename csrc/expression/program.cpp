@@ -27,8 +27,13 @@ std::vector<std::string> opcode_names() {
   return names;
 }
 
-Program::Program(std::vector<std::int32_t> code_, std::vector<double> constants_, int slots_, int inputs_, int outputs_)
-    : code(std::move(code_)), constants(std::move(constants_)), slots(slots_), inputs(inputs_), outputs(outputs_) {
+Program::Program(std::vector<std::int32_t> code_, std::vector<double> constants_, int slots_, int inputs_,
+                 int outputs_)
+    : code(std::move(code_)),
+      constants(std::move(constants_)),
+      slots(slots_),
+      inputs(inputs_),
+      outputs(outputs_) {
   const auto require = [](bool condition, const char* what) {
     if (!condition) throw std::invalid_argument(std::string("program: ") + what);
   };
@@ -41,7 +46,8 @@ Program::Program(std::vector<std::int32_t> code_, std::vector<double> constants_
     require(opcode != Opcode::uniform && opcode != Opcode::normal, "noise cannot be drawn here");
     require(dst >= 0 && dst < (opcode == Opcode::store ? outputs : slots), "destination out of range");
     if (opcode == Opcode::constant)
-      require(code[i + 2] >= 0 && code[i + 2] < static_cast<std::int32_t>(constants.size()), "constant out of range");
+      require(code[i + 2] >= 0 && code[i + 2] < static_cast<std::int32_t>(constants.size()),
+              "constant out of range");
     if (opcode == Opcode::load) require(code[i + 2] >= 0 && code[i + 2] < inputs, "input out of range");
     for (int k = 0; k < opcodes[op].operands; ++k)
       require(code[i + 2 + k] >= 0 && code[i + 2 + k] < slots, "slot out of range");

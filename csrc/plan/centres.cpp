@@ -18,11 +18,12 @@ Index middle(Index taps) { return taps % 2 ? taps / 2 : taps / 2 - 1; }
 void check_entries(const std::optional<Shape>& values, const char* name, int rank, Index lowest) {
   if (!values) return;
   if (static_cast<int>(values->size()) != rank)
-    refuse(std::string(name) + " needs one entry for each of the " + std::to_string(rank) + " axes of pre, got " +
-           to_string(*values));
+    refuse(std::string(name) + " needs one entry for each of the " + std::to_string(rank) +
+           " axes of pre, got " + to_string(*values));
   for (Index value : *values)
     if (value < lowest)
-      refuse(std::string(name) + "=" + to_string(*values) + ": every entry must be at least " + std::to_string(lowest));
+      refuse(std::string(name) + "=" + to_string(*values) + ": every entry must be at least " +
+             std::to_string(lowest));
 }
 
 void check_rank(const Shape& shape, const char* name) {
@@ -42,9 +43,11 @@ std::string to_string(const Shape& shape) {
 Index volume(const Shape& shape, const char* name) {
   Index product = 1;
   for (Index extent : shape) {
-    if (extent < 1) refuse(std::string(name) + " has the shape " + to_string(shape) + ": every extent must be positive");
+    if (extent < 1)
+      refuse(std::string(name) + " has the shape " + to_string(shape) + ": every extent must be positive");
     if (__builtin_mul_overflow(product, extent, &product) || product > (Index{1} << 58))
-      refuse(std::string(name) + " has the shape " + to_string(shape) + ": more elements than can be addressed");
+      refuse(std::string(name) + " has the shape " + to_string(shape) +
+             ": more elements than can be addressed");
   }
   return product;
 }
@@ -56,7 +59,8 @@ Operation operation_from(const std::string& name) {
 }
 
 Padding padding_from(const std::string& name) {
-  for (Padding p : {Padding::constant, Padding::border, Padding::reflect, Padding::wrap, Padding::ignore, Padding::valid})
+  for (Padding p :
+       {Padding::constant, Padding::border, Padding::reflect, Padding::wrap, Padding::ignore, Padding::valid})
     if (name == name_of(p)) return p;
   refuse("padding='" + name + "': expected a number, 'border', 'reflect', 'wrap', 'ignore' or 'valid'");
 }
@@ -72,7 +76,13 @@ const char* name_of(Padding padding) {
 }
 
 SharedGeometry::SharedGeometry(const SharedArguments& a)
-    : pre(a.pre), post(a.post), bank(a.bank), flip(a.flip), padding(a.padding), filters(1), listed(a.centres) {
+    : pre(a.pre),
+      post(a.post),
+      bank(a.bank),
+      flip(a.flip),
+      padding(a.padding),
+      filters(1),
+      listed(a.centres) {
   check_rank(pre, "pre");
   check_rank(post, "post");
   const int rank = this->rank();
@@ -80,10 +90,13 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
   check_entries(a.dilation, "dilation", rank, 1);
   check_entries(a.first, "first", rank, 0);
   if (a.anchor && static_cast<int>(a.anchor->size()) != rank)
-    refuse("anchor needs one entry for each of the " + std::to_string(rank) + " axes of pre, got " + to_string(*a.anchor));
+    refuse("anchor needs one entry for each of the " + std::to_string(rank) + " axes of pre, got " +
+           to_string(*a.anchor));
   if (a.extents.empty()) refuse("weights are empty: at least one filter is needed");
   if (bank && a.keep_last_dimension)
-    refuse("keep_last_dimension cannot be combined with a bank of filters: connect each filter by a projection of its own");
+    refuse(
+        "keep_last_dimension cannot be combined with a bank of filters: connect each filter by a projection "
+        "of its own");
 
   if (bank) {
     filters = static_cast<Index>(a.extents.size());
@@ -95,15 +108,17 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
   Shape grid = post;
   if (bank) grid.pop_back();
   if (static_cast<int>(grid.size()) > rank && !listed) {
-    if (bank) refuse("a bank needs a post geometry of at most one dimension more than pre, but " + pair(pre, post));
+    if (bank)
+      refuse("a bank needs a post geometry of at most one dimension more than pre, but " + pair(pre, post));
     refuse("one filter cannot feed a post geometry with more dimensions than pre: " + pair(pre, post) +
            "; use connect_filters (multiple=True) for a bank of filters");
   }
   units = volume(post, "post") / filters;
   if (listed && static_cast<Index>(listed->size()) != units * rank)
     refuse("subsampling needs the shape (" + std::to_string(units) + ", " + std::to_string(rank) +
-           "), one centre of pre coordinates for each post unit" + (bank ? " of one filter" : "") + ", got (" +
-           std::to_string(static_cast<Index>(listed->size()) / rank) + ", " + std::to_string(rank) + "); " + pair(pre, post));
+           "), one centre of pre coordinates for each post unit" + (bank ? " of one filter" : "") +
+           ", got (" + std::to_string(static_cast<Index>(listed->size()) / rank) + ", " +
+           std::to_string(rank) + "); " + pair(pre, post));
   if (listed && (a.strides || a.first)) refuse("subsampling lists the centres: leave out strides and first");
 
   for (const Shape& extent : a.extents) {
@@ -115,13 +130,17 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
         refuse(what + ": with keep_last_dimension the filter must have one dimension less than pre (" +
                std::to_string(rank - 1) + ")");
       if (!listed && (static_cast<int>(post.size()) != rank || post.back() != pre.back()))
-        refuse(what + ": with keep_last_dimension pre and post must have the same number of dimensions and the same "
-                      "number of units in the last one");
+        refuse(what +
+               ": with keep_last_dimension pre and post must have the same number of dimensions and the same "
+               "number of units in the last one");
     } else if (filter_rank < rank) {
-      refuse(what + ": the filter has fewer dimensions than pre; set keep_last_dimension=True to apply it to each "
-                    "slice of the last axis, or give it an axis of size 1");
+      refuse(what +
+             ": the filter has fewer dimensions than pre; set keep_last_dimension=True to apply it to each "
+             "slice of the last axis, or give it an axis of size 1");
     } else if (filter_rank > rank) {
-      refuse(what + ": the filter has more dimensions than pre; use connect_filters (multiple=True) for a bank of filters");
+      refuse(what +
+             ": the filter has more dimensions than pre; use connect_filters (multiple=True) for a bank of "
+             "filters");
     }
 
     std::vector<Axis> box(rank);
@@ -138,19 +157,22 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
                std::to_string(x.taps - 1));
       Index reach;  // from the first tap to the last one
       if (__builtin_mul_overflow(x.taps - 1, x.dilation, &reach) || reach > (Index{1} << 56))
-        refuse("dilation=" + std::to_string(x.dilation) + on_axis + " is too large for " + std::to_string(x.taps) + " taps");
-      const Index before = x.dilation * (flip ? x.taps - 1 - centre : centre);  // from the first tap to the centre
+        refuse("dilation=" + std::to_string(x.dilation) + on_axis + " is too large for " +
+               std::to_string(x.taps) + " taps");
+      const Index before =
+          x.dilation * (flip ? x.taps - 1 - centre : centre);  // from the first tap to the centre
 
       if (listed) {
         x.offset = -before;
         for (Index u = 0; u < units; ++u) {
           const Index c = (*listed)[u * rank + d];
           if (c < 0 || c >= x.pre)
-            refuse("subsampling: the centre " + std::to_string(c) + on_axis + " of post unit " + std::to_string(u) +
-                   " lies outside pre " + to_string(pre));
+            refuse("subsampling: the centre " + std::to_string(c) + on_axis + " of post unit " +
+                   std::to_string(u) + " lies outside pre " + to_string(pre));
           if (padding == Padding::valid && (c - before < 0 || c - before + reach >= x.pre))
-            refuse("padding='valid': the filter " + to_string(extent) + " around the centre " + std::to_string(c) + on_axis +
-                   " of post unit " + std::to_string(u) + " reaches outside pre " + to_string(pre));
+            refuse("padding='valid': the filter " + to_string(extent) + " around the centre " +
+                   std::to_string(c) + on_axis + " of post unit " + std::to_string(u) +
+                   " reaches outside pre " + to_string(pre));
         }
         continue;
       }
@@ -173,23 +195,23 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
         if (fitting < 1)
           refuse(what + ": padding='valid' leaves no unit" + on_axis + ", the filter is larger than pre");
         if (fitting != x.post)
-          refuse(what + ": padding='valid' gives " + std::to_string(fitting) + " units" + on_axis + ", post has " +
-                 std::to_string(x.post));
+          refuse(what + ": padding='valid' gives " + std::to_string(fitting) + " units" + on_axis +
+                 ", post has " + std::to_string(x.post));
         x.first = before;
       } else {
         if (a.strides) {
           x.stride = (*a.strides)[d];
         } else if (x.pre % x.post) {
-          refuse(what + ": " + std::to_string(x.pre) + on_axis + " is not a multiple of " + std::to_string(x.post) +
-                 "; list the centres with subsampling, or give strides");
+          refuse(what + ": " + std::to_string(x.pre) + on_axis + " is not a multiple of " +
+                 std::to_string(x.post) + "; list the centres with subsampling, or give strides");
         } else {
           x.stride = x.pre / x.post;
         }
         x.first = a.first ? (*a.first)[d] : a.strides ? 0 : (x.stride - 1) / 2;
         // (pre - 1 - first) / stride instead of a product that may overflow
         if (x.first >= x.pre || (x.pre - 1 - x.first) / x.stride < x.post - 1)
-          refuse(what + ": with first=" + std::to_string(x.first) + " and a stride of " + std::to_string(x.stride) +
-                 on_axis + " the last centre lies outside pre");
+          refuse(what + ": with first=" + std::to_string(x.first) + " and a stride of " +
+                 std::to_string(x.stride) + on_axis + " the last centre lies outside pre");
         x.offset = x.first - before;
       }
     }
@@ -228,7 +250,8 @@ PoolingGeometry::PoolingGeometry(const Shape& pre, const Shape& post, const std:
   check_entries(extent, "extent", rank, 1);
   check_entries(stride, "stride", rank, 1);
   if (!extent && post.size() != pre.size())
-    refuse("pooling without extent needs the same number of dimensions: " + pair(pre, post) + "; give extent");
+    refuse("pooling without extent needs the same number of dimensions: " + pair(pre, post) +
+           "; give extent");
   for (int d = 0; d < rank; ++d) {
     Axis x;
     x.pre = pre[d];
@@ -244,8 +267,8 @@ PoolingGeometry::PoolingGeometry(const Shape& pre, const Shape& post, const std:
     }
     x.stride = stride ? (*stride)[d] : x.taps;
     if (lacking && x.taps < x.pre)
-      refuse("pooling: post lacks axis " + std::to_string(d) + ", so the extent must cover it (" + std::to_string(x.pre) +
-             "), got " + std::to_string(x.taps) + "; " + pair(pre, post));
+      refuse("pooling: post lacks axis " + std::to_string(d) + ", so the extent must cover it (" +
+             std::to_string(x.pre) + "), got " + std::to_string(x.taps) + "; " + pair(pre, post));
     if (x.post > 1 && (x.pre - 1) / x.stride < x.post - 1)
       refuse("pooling: with a stride of " + std::to_string(x.stride) + " on axis " + std::to_string(d) +
              " the last region lies wholly outside pre; " + pair(pre, post));
@@ -255,7 +278,8 @@ PoolingGeometry::PoolingGeometry(const Shape& pre, const Shape& post, const std:
   }
 }
 
-SynapsesGeometry::SynapsesGeometry(Index pre_size, Index post_size, std::vector<Index> starts, std::vector<Index> columns)
+SynapsesGeometry::SynapsesGeometry(Index pre_size, Index post_size, std::vector<Index> starts,
+                                   std::vector<Index> columns)
     : pre(pre_size), post(post_size), row_start(std::move(starts)), column(std::move(columns)) {
   if (static_cast<Index>(row_start.size()) != post + 1 || row_start.front() != 0 ||
       row_start.back() != static_cast<Index>(column.size()))
@@ -263,7 +287,8 @@ SynapsesGeometry::SynapsesGeometry(Index pre_size, Index post_size, std::vector<
   for (Index q = 0; q < post; ++q)
     if (row_start[q] > row_start[q + 1]) refuse("row_start must not decrease");
   for (Index c : column)
-    if (c < 0 || c >= pre) refuse("a synapse names pre unit " + std::to_string(c) + ", pre has " + std::to_string(pre));
+    if (c < 0 || c >= pre)
+      refuse("a synapse names pre unit " + std::to_string(c) + ", pre has " + std::to_string(pre));
 }
 
 }  // namespace weightsharing

@@ -24,7 +24,9 @@ std::vector<Entry> entries_of(const std::vector<Axis>& axes, Index unit) {
   return entries;
 }
 
-bool passes_through(const Axis& a) { return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post; }
+bool passes_through(const Axis& a) {
+  return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post;
+}
 bool collapsed(const Axis& a) { return a.post == 1 && a.taps == a.pre && a.offset == 0 && a.dilation == 1; }
 
 cpu::StripAxis strip_axis(const Axis& a, Index pre_step, Index post_step) {
@@ -70,7 +72,8 @@ std::vector<std::pair<Index, Index>> equal_runs(const SharedGeometry& g) {
   return runs;
 }
 
-WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filters, bool tapwise, const CpuTarget& target) {
+WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filters, bool tapwise,
+                       const CpuTarget& target) {
   WindowPlan p{};
   p.first_filter = first_filter;
   p.filters = filters;
@@ -93,7 +96,8 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   const Axis last = entries.back().axis;
   entries.pop_back();
   while (entries.size() < 3) entries.insert(entries.begin(), Entry{Axis{}, 0, 0});
-  for (int d = 0; d < 3; ++d) p.axis[d] = strip_axis(entries[d].axis, entries[d].pre_step, entries[d].post_step);
+  for (int d = 0; d < 3; ++d)
+    p.axis[d] = strip_axis(entries[d].axis, entries[d].pre_step, entries[d].post_step);
 
   const bool bank = !tapwise && p.row_units == 1 && filters > 1 && filters * 2 >= target.vector_elements;
   p.family = bank ? Family::bank : Family::window;
@@ -145,8 +149,8 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   r.planes = static_cast<Index>(p.plane_phase.size());
   r.plane_length = ceil_div(r.plane_entries * r.fill_units + cpu::slack, 16) * 16;
 
-  // Blocks grow, rows first, while the strip fits the cache and there is work for several threads; a block of less than
-  // about 64 thousand multiply-adds is not worth its border.
+  // Blocks grow, rows first, while the strip fits the cache and there is work for several threads; a block of
+  // less than about 64 thousand multiply-adds is not worth its border.
   p.flops = 2.0 * static_cast<double>(g.units) * static_cast<double>(filters) * static_cast<double>(p.taps);
   const Index wanted_blocks = static_cast<Index>(std::clamp(p.flops / (2 * 65536.0), 1.0, 32.0));
   const auto strip_elements = [&] {
@@ -180,10 +184,14 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
       for (Index k = 0; k < p.axis[2].taps; ++k)
         for (Index x = 0; x < last.taps; ++x)
           for (Index c = 0; c < inner_taps; ++c) {
-            const auto along = [&](int d, Index t) { return t * (p.axis[d].compact ? 1 : p.axis[d].dilation) * p.axis[d].strip_step; };
-            const Index column = bank ? x * last.dilation * inner + c : (plane_of[x] + c) * r.plane_length + entry_of[x] * r.fill_units;
+            const auto along = [&](int d, Index t) {
+              return t * (p.axis[d].compact ? 1 : p.axis[d].dilation) * p.axis[d].strip_step;
+            };
+            const Index column = bank ? x * last.dilation * inner + c
+                                      : (plane_of[x] + c) * r.plane_length + entry_of[x] * r.fill_units;
             p.tap_offset.push_back(along(0, i) + along(1, j) + along(2, k) + column);
-            for (Index index : {i, j, k, x * last.dilation}) p.tap_index.push_back(static_cast<std::int32_t>(index));
+            for (Index index : {i, j, k, x * last.dilation})
+              p.tap_index.push_back(static_cast<std::int32_t>(index));
           }
   for (int d = 0; d < 4; ++d) {
     const Axis a = d < 3 ? entries[d].axis : last;
@@ -203,8 +211,9 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   p.term_elements = rows(p.axis[0]) * rows(p.axis[1]) * rows(p.axis[2]) * length + cpu::slack;
   const Index run = (p.axis[2].block - 1) * p.axis[2].strip_step + n;
   p.scratch_tile = bank ? 0 : (p.flatten ? run : 4 * n) + cpu::slack;
-  p.reason = bank ? std::to_string(filters) + " filters fill the vector lanes"
-                  : filters > 1 ? "few filters: units fill the vector lanes" : "one filter: units fill the vector lanes";
+  p.reason = bank          ? std::to_string(filters) + " filters fill the vector lanes"
+             : filters > 1 ? "few filters: units fill the vector lanes"
+                           : "one filter: units fill the vector lanes";
   return p;
 }
 
@@ -216,9 +225,11 @@ double lowrank_cost(const WindowPlan& p, std::size_t terms) {
   cost += left[0] * left[1] * left[2] * columns * static_cast<double>(p.column_taps + 1);
   for (int d = 2; d >= 0; --d) {
     left[d] = static_cast<double>(p.axis[d].block);
-    if (p.axis[d].taps > 1) cost += left[0] * left[1] * left[2] * columns * static_cast<double>(p.axis[d].taps + 1);
+    if (p.axis[d].taps > 1)
+      cost += left[0] * left[1] * left[2] * columns * static_cast<double>(p.axis[d].taps + 1);
   }
-  return static_cast<double>(terms) * (cost + left[0] * left[1] * left[2] * columns) / (left[0] * left[1] * left[2] * columns);
+  return static_cast<double>(terms) * (cost + left[0] * left[1] * left[2] * columns) /
+         (left[0] * left[1] * left[2] * columns);
 }
 
 GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filters, const CpuTarget& target) {
@@ -236,7 +247,9 @@ GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filter
   std::vector<Axis> axes(4 - rank, Axis{});
   axes.insert(axes.end(), g.axes[first_filter].begin(), g.axes[first_filter].end());
   Index lowest[4] = {}, highest[4] = {};
-  const auto centre = [&](Index unit, int d) { return d < 4 - rank ? Index{0} : (*g.listed)[unit * rank + d - (4 - rank)]; };
+  const auto centre = [&](Index unit, int d) {
+    return d < 4 - rank ? Index{0} : (*g.listed)[unit * rank + d - (4 - rank)];
+  };
   for (int d = 0; d < 4; ++d) {
     lowest[d] = highest[d] = centre(0, d);
     for (Index u = 1; u < g.units; ++u) {
@@ -270,7 +283,8 @@ GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filter
   step[1] = entries[2] * step[2];
   step[0] = entries[1] * step[1];
   for (int d = 0; d < 3; ++d) p.axis[d].strip_step = step[d];
-  p.strip_elements = volume({entries[0], entries[1], entries[2], p.row.plane_length}, "the padded copy of pre");
+  p.strip_elements =
+      volume({entries[0], entries[1], entries[2], p.row.plane_length}, "the padded copy of pre");
   p.prepare_blocks = entries[0] * entries[1] * entries[2];
 
   for (Index u = 0; u < g.units; ++u) {
@@ -285,9 +299,10 @@ GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filter
     for (Index j = 0; j < axes[1].taps; ++j)
       for (Index k = 0; k < axes[2].taps; ++k)
         for (Index x = 0; x < axes[3].taps; ++x) {
-          p.tap_offset.push_back(i * axes[0].dilation * step[0] + j * axes[1].dilation * step[1] + k * axes[2].dilation * step[2] +
-                                 x * axes[3].dilation);
-          for (Index index : {i, j, k, x * axes[3].dilation}) p.tap_index.push_back(static_cast<std::int32_t>(index));
+          p.tap_offset.push_back(i * axes[0].dilation * step[0] + j * axes[1].dilation * step[1] +
+                                 k * axes[2].dilation * step[2] + x * axes[3].dilation);
+          for (Index index : {i, j, k, x * axes[3].dilation})
+            p.tap_index.push_back(static_cast<std::int32_t>(index));
         }
   return p;
 }
@@ -301,7 +316,8 @@ PoolPlan plan_pool(const PoolingGeometry& g, const CpuTarget& target) {
     entries.pop_back();
   }
   // An axis that one box covers whole belongs to the axis before it, whose boxes are then runs of elements.
-  while (entries.size() > 1 && p.inner == 1 && entries.back().axis.post == 1 && entries.back().axis.taps >= entries.back().axis.pre) {
+  while (entries.size() > 1 && p.inner == 1 && entries.back().axis.post == 1 &&
+         entries.back().axis.taps >= entries.back().axis.pre) {
     const Index c = entries.back().axis.pre;
     entries.pop_back();
     Entry& e = entries.back();
@@ -317,12 +333,15 @@ PoolPlan plan_pool(const PoolingGeometry& g, const CpuTarget& target) {
   for (int d = 0; d < 4; ++d) {
     const Axis& a = entries[d].axis;
     const Index extent = std::min(a.taps, a.pre);
-    p.axis[d] = {a.pre, a.post, a.post == 1 ? extent : a.taps, a.stride, entries[d].pre_step, entries[d].post_step, 1, a.post};
+    p.axis[d] = {
+        a.pre, a.post, a.post == 1 ? extent : a.taps, a.stride, entries[d].pre_step, entries[d].post_step,
+        1,     a.post};
     p.flops *= static_cast<double>(extent);
     if (a.post > 1) overlap *= std::max(1.0, static_cast<double>(a.taps) / static_cast<double>(a.stride));
   }
   p.flat = overlap >= 3;
-  p.reason = p.flat ? "boxes overlap: windows of width w from windows of width w/2" : "boxes hardly overlap: rows are combined whole";
+  p.reason = p.flat ? "boxes overlap: windows of width w from windows of width w/2"
+                    : "boxes hardly overlap: rows are combined whole";
 
   cpu::PoolAxis& x = p.axis[3];
   const auto span = [&](int d) { return (p.axis[d].block - 1) * p.axis[d].stride + p.axis[d].extent; };
@@ -331,8 +350,12 @@ PoolPlan plan_pool(const PoolingGeometry& g, const CpuTarget& target) {
     p.axis[d].blocks = ceil_div(p.axis[d].post, block);
   };
   set(3, std::max<Index>(1, std::min(x.post, 4096 / std::max<Index>(1, x.stride * p.inner))));
-  const auto elements = [&] { return p.flat ? span(0) * span(1) * span(2) * span(3) * p.inner : span(3) * p.inner; };
-  const auto blocks = [&] { return p.axis[0].blocks * p.axis[1].blocks * p.axis[2].blocks * p.axis[3].blocks; };
+  const auto elements = [&] {
+    return p.flat ? span(0) * span(1) * span(2) * span(3) * p.inner : span(3) * p.inner;
+  };
+  const auto blocks = [&] {
+    return p.axis[0].blocks * p.axis[1].blocks * p.axis[2].blocks * p.axis[3].blocks;
+  };
   const double work = static_cast<double>(volume(g.pre, "pre"));
   const Index wanted_blocks = static_cast<Index>(std::clamp(work / 65536.0, 1.0, 32.0));
   for (int d = 2; d >= 0; --d)

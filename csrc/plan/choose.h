@@ -13,7 +13,8 @@ namespace weightsharing::plan {
 struct CpuTarget {
   Index vector_elements;  // of the dtype, in one register
   Index element_bytes;
-  Index cache_bytes = 192 << 10;  // for a strip: most of a second-level cache that is shared with results and weights
+  Index cache_bytes =
+      192 << 10;  // for a strip: most of a second-level cache that is shared with results and weights
 };
 
 enum class Family { window, bank, gather };
@@ -63,8 +64,10 @@ struct PoolPlan {
 // Runs of filters with equal extents: [first, end).
 std::vector<std::pair<Index, Index>> equal_runs(const SharedGeometry& geometry);
 
-WindowPlan plan_window(const SharedGeometry& geometry, Index first_filter, Index filters, bool tapwise, const CpuTarget& target);
-GatherPlan plan_gather(const SharedGeometry& geometry, Index first_filter, Index filters, const CpuTarget& target);
+WindowPlan plan_window(const SharedGeometry& geometry, Index first_filter, Index filters, bool tapwise,
+                       const CpuTarget& target);
+GatherPlan plan_gather(const SharedGeometry& geometry, Index first_filter, Index filters,
+                       const CpuTarget& target);
 PoolPlan plan_pool(const PoolingGeometry& geometry, const CpuTarget& target);
 
 // Multiply-adds per unit of the low-rank passes, halos of the blocks included.

@@ -12,9 +12,10 @@ double largest(const std::vector<double>& values) {
   return most;
 }
 
-// The best rank-one part sigma * u * v' of a rows x columns matrix, by alternating least squares (power iteration) from its
-// largest row; exact to rounding for the separated spectra that filters have.
-void leading_pair(const std::vector<double>& m, Index rows, Index columns, std::vector<double>& u, std::vector<double>& v) {
+// The best rank-one part sigma * u * v' of a rows x columns matrix, by alternating least squares (power
+// iteration) from its largest row; exact to rounding for the separated spectra that filters have.
+void leading_pair(const std::vector<double>& m, Index rows, Index columns, std::vector<double>& u,
+                  std::vector<double>& v) {
   Index best = 0;
   double most = -1;
   for (Index i = 0; i < rows; ++i) {
@@ -56,7 +57,8 @@ void leading_pair(const std::vector<double>& m, Index rows, Index columns, std::
   for (double& x : v) x /= scale;
 }
 
-bool split(std::vector<double> rest, const Shape& extents, double bound, std::size_t most_terms, std::vector<Term>& terms) {
+bool split(std::vector<double> rest, const Shape& extents, double bound, std::size_t most_terms,
+           std::vector<Term>& terms) {
   if (extents.size() == 1) {
     terms.push_back({{std::move(rest)}});
     return terms.size() <= most_terms;
@@ -64,8 +66,10 @@ bool split(std::vector<double> rest, const Shape& extents, double bound, std::si
   const Index rows = extents[0];
   if (rows == 1) {
     const std::size_t before = terms.size();
-    if (!split(std::move(rest), Shape(extents.begin() + 1, extents.end()), bound, most_terms, terms)) return false;
-    for (std::size_t i = before; i < terms.size(); ++i) terms[i].factor.insert(terms[i].factor.begin(), {1.0});
+    if (!split(std::move(rest), Shape(extents.begin() + 1, extents.end()), bound, most_terms, terms))
+      return false;
+    for (std::size_t i = before; i < terms.size(); ++i)
+      terms[i].factor.insert(terms[i].factor.begin(), {1.0});
     return true;
   }
   const Index columns = static_cast<Index>(rest.size()) / rows;
@@ -89,7 +93,8 @@ bool split(std::vector<double> rest, const Shape& extents, double bound, std::si
 
 }  // namespace
 
-std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance, std::size_t most_terms) {
+std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance,
+                            std::size_t most_terms) {
   for (double v : values)
     if (!std::isfinite(v)) return {};
   const double most = largest(values);

@@ -11,9 +11,10 @@ struct Term {
   std::vector<std::vector<double>> factor;  // one per axis
 };
 
-// Terms (with a factor of exactly 1 along axes of extent 1) whose sum differs from `values` by at most `tolerance` * max|values| in every element; empty when more than
-// `most_terms` are needed, when a value is not finite, or when the terms are so much larger than their sum that adding them
-// would lose digits.
-std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance, std::size_t most_terms);
+// Terms (with a factor of exactly 1 along axes of extent 1) whose sum differs from `values` by at most
+// `tolerance` * max|values| in every element; empty when more than `most_terms` are needed, when a value is
+// not finite, or when the terms are so much larger than their sum that adding them would lose digits.
+std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance,
+                            std::size_t most_terms);
 
 }  // namespace weightsharing::plan

@@ -37,8 +37,8 @@ class Clear final : public Item<T> {
 template <class T>
 class Project final : public Item<T> {
  public:
-  Project(std::shared_ptr<Engine> engine, const T* rates, const T* history, Index depth, Index delay, Index pre_elements, T* out,
-          Index batch, bool accumulate)
+  Project(std::shared_ptr<Engine> engine, const T* rates, const T* history, Index depth, Index delay,
+          Index pre_elements, T* out, Index batch, bool accumulate)
       : engine_(std::move(engine)),
         rates_(rates),
         history_(history),
@@ -66,7 +66,8 @@ class Project final : public Item<T> {
 template <class T>
 class Update final : public Item<T> {
  public:
-  Update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch, Index units, int threads)
+  Update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
+         Index units, int threads)
       : program_(std::optional<Program>(program)),
         kernels_(cpu::kernels<T>(cpu::current_isa())),
         inputs_(std::move(inputs)),
@@ -74,11 +75,13 @@ class Update final : public Item<T> {
         batch_(batch),
         units_(units),
         wanted_threads_(threads) {
-    if (static_cast<int>(inputs_.size()) != program.inputs || static_cast<int>(outputs_.size()) != program.outputs)
-      throw std::invalid_argument("update: the program needs " + std::to_string(program.inputs) + " inputs and " +
-                                  std::to_string(program.outputs) + " outputs");
+    if (static_cast<int>(inputs_.size()) != program.inputs ||
+        static_cast<int>(outputs_.size()) != program.outputs)
+      throw std::invalid_argument("update: the program needs " + std::to_string(program.inputs) +
+                                  " inputs and " + std::to_string(program.outputs) + " outputs");
     if (inputs_.size() > most_operands || outputs_.size() > most_operands)
-      throw std::invalid_argument("update: equations may name at most " + std::to_string(most_operands) + " arrays");
+      throw std::invalid_argument("update: equations may name at most " + std::to_string(most_operands) +
+                                  " arrays");
     scratch_elements_ = (program.slots + 1 + static_cast<Index>(outputs_.size())) * program_block;
     single_.assign(outputs_.size(), T(0));
     grow(units_ > update_block || batch_ > 1 ? cpu::threads_for(threads) : 1);
@@ -89,7 +92,8 @@ class Update final : public Item<T> {
     grow(threads);
     const Index blocks = (units_ + update_block - 1) / update_block;
     for (Index trial = 0; trial < batch_; ++trial) {
-      cpu::for_blocks(blocks, threads, [&](Index block, int thread) { run_block(trial, block, time, thread); });
+      cpu::for_blocks(blocks, threads,
+                      [&](Index block, int thread) { run_block(trial, block, time, thread); });
       // One value for all units: every block read the old one, so it is replaced when all are done.
       for (std::size_t k = 0; k < outputs_.size(); ++k)
         if (!outputs_[k].per_unit) static_cast<T*>(outputs_[k].data)[trial] = single_[k];
@@ -120,7 +124,8 @@ class Update final : public Item<T> {
                                        : cpu::ProgramInput<T>{data + trial, 0};
       }
       for (std::size_t k = 0; k < outputs_.size(); ++k)
-        outputs[k] = outputs_[k].per_unit ? static_cast<T*>(outputs_[k].data) + trial * units_ + i : spare + k * program_block;
+        outputs[k] = outputs_[k].per_unit ? static_cast<T*>(outputs_[k].data) + trial * units_ + i
+                                          : spare + k * program_block;
       kernels_.program(*program_.view(), inputs, outputs, n, slots);
       if (i == 0)
         for (std::size_t k = 0; k < outputs_.size(); ++k)
@@ -142,7 +147,9 @@ class Push final : public Item<T> {
  public:
   Push(const T* rates, T* history, Index depth, Index elements)
       : rates_(rates), history_(history), depth_(depth), elements_(elements) {}
-  void run(Index step, T) override { std::copy(rates_, rates_ + elements_, history_ + step % depth_ * elements_); }
+  void run(Index step, T) override {
+    std::copy(rates_, rates_ + elements_, history_ + step % depth_ * elements_);
+  }
 
  private:
   const T* rates_;
@@ -156,13 +163,13 @@ class ScheduleOf final : public Schedule {
   ScheduleOf(double dt, int threads) : dt_(dt), threads_(threads) {}
 
   void clear(void* out, Index elements) override { add<Clear<T>>(static_cast<T*>(out), elements); }
-  void project(std::shared_ptr<Engine> engine, const void* rates, const void* history, Index depth, Index delay,
-               Index pre_elements, void* out, Index batch, bool accumulate) override {
+  void project(std::shared_ptr<Engine> engine, const void* rates, const void* history, Index depth,
+               Index delay, Index pre_elements, void* out, Index batch, bool accumulate) override {
     if (history && (depth < 1 || delay < 1 || delay > depth))
-      throw std::invalid_argument("a delay of " + std::to_string(delay) + " steps needs a history at least as deep, got " +
-                                  std::to_string(depth));
-    add<Project<T>>(std::move(engine), static_cast<const T*>(rates), static_cast<const T*>(history), depth, delay, pre_elements,
-                    static_cast<T*>(out), batch, accumulate);
+      throw std::invalid_argument("a delay of " + std::to_string(delay) +
+                                  " steps needs a history at least as deep, got " + std::to_string(depth));
+    add<Project<T>>(std::move(engine), static_cast<const T*>(rates), static_cast<const T*>(history), depth,
+                    delay, pre_elements, static_cast<T*>(out), batch, accumulate);
   }
   void update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
               Index units) override {

@@ -5,6 +5,7 @@ from .backends import backends, get_num_threads, set_num_threads
 from .convolution import Convolution
 from .distributions import Normal, Uniform
 from .errors import StateError
+from .expressions import ExpressionError
 from .images import ImagePopulation
 from .network import Network, clear, compile, reset, setup, simulate, step
 from .neuron import Neuron
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Convolution",
     "Copy",
+    "ExpressionError",
     "ImagePopulation",
     "Network",
     "Neuron",

@@ -1,8 +1,8 @@
-"""The words of a psp or an equation: checked, kept as a small tree, evaluated, split, or turned into a program.
+"""Expressions of a psp or an equation: checked, kept as a small tree, evaluated, split, made a program.
 
 A text is cut into tokens, a small rewriter brings ``if c: a else: b`` and ``^`` into Python's form, Python's
-`ast` reads the result, and a whitelist turns it into a tree of `Node`. Every name and number reaches `ast` as a
-numbered placeholder, so that nothing a user types is evaluated by Python.
+`ast` reads the result, and a whitelist turns it into a tree of `Node`. Every name and number reaches `ast` as
+a numbered placeholder, so that nothing a user types is evaluated by Python.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-OPCODES = tuple(
-    """
-    constant load store add subtract multiply divide modulo power negate
-    less less_equal greater greater_equal equal not_equal logical_and logical_or logical_not select
-    minimum maximum exp log sqrt absolute sin cos tan arcsin arccos arctan sinh cosh tanh
-    arcsinh arccosh arctanh log2 log10 log1p expm1 exp2 cbrt floor ceil round sign arctan2 uniform normal
-    """.split()
+# The index of a name is its number in programs.
+# fmt: off
+OPCODES = (
+    "constant", "load", "store", "add", "subtract", "multiply", "divide", "modulo", "power", "negate",
+    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or",
+    "logical_not", "select", "minimum", "maximum", "exp", "log", "sqrt", "absolute", "sin", "cos", "tan",
+    "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "log2", "log10",
+    "log1p", "expm1", "exp2", "cbrt", "floor", "ceil", "round", "sign", "arctan2", "uniform", "normal",
 )
+# fmt: on
 _CODE = {name: code for code, name in enumerate(OPCODES)}
 
 MAXIMUM_LENGTH = 4000  # characters of one expression
@@ -39,7 +41,8 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(np, name)
         for name in OPCODES
-        if name not in ("constant", "load", "store", "modulo", "negate", "round", "select", "uniform", "normal")
+        if name
+        not in ("constant", "load", "store", "modulo", "negate", "round", "select", "uniform", "normal")
     },
     "modulo": np.fmod,
     "negate": np.negative,
@@ -66,7 +69,8 @@ class Node:
     arguments
         Operands.
     value
-        The number of a constant, the spelling of a name, the occurrence of a ``'uniform'`` or ``'normal'`` draw.
+        The number of a constant, the spelling of a name, the occurrence of a ``'uniform'`` or ``'normal'``
+        draw.
     names
         Every name that the tree below reads.
     size, depth
@@ -202,7 +206,9 @@ def evaluate_tree(
             return np.asarray(values[str(node.value)], dtype=dtype)
         if node.operation in ("uniform", "normal"):
             if draw is None:
-                raise ValueError("draw: the expression contains random numbers; pass a function that draws them.")
+                raise ValueError(
+                    "draw: the expression contains random numbers; pass a function that draws them."
+                )
             return np.asarray(draw(node.operation, int(node.value or 0)), dtype=dtype)
         return _compute(node.operation, [value(argument) for argument in node.arguments])
 
@@ -215,7 +221,7 @@ def evaluate_tree(
 
 @dataclass(frozen=True)
 class Token:
-    """A word of the text: kind is ``'number' 'name' 'keyword' 'operator'`` or ``'newline'`` (which ``;`` is too)."""
+    """A word of the text; its kind is number, name, keyword, operator or newline (which ``;`` is too)."""
 
     kind: str
     text: str
@@ -254,7 +260,8 @@ def _direct(operation: str) -> Function:
 _UNARY = {
     "exp": "exp", "log": "log", "ln": "log", "sqrt": "sqrt", "abs": "absolute", "fabs": "absolute",
     "sin": "sin", "cos": "cos", "tan": "tan", "asin": "arcsin", "acos": "arccos", "atan": "arctan",
-    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
+    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", 
+    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
     "log2": "log2", "log10": "log10", "log1p": "log1p", "expm1": "expm1", "exp2": "exp2", "cbrt": "cbrt",
     "floor": "floor", "ceil": "ceil", "round": "round", "sign": "sign",
 }  # fmt: skip
@@ -363,10 +370,11 @@ class Reader:
         return _Conversion(self, words).tree()
 
     def _rewrite(self, tokens: list[Token], at: int, out: list[_Word], nesting: int) -> int:
-        """Copy tokens to `out` in Python's form up to a bracket, comma or colon that belongs to the caller."""
+        """Copy tokens to `out` in Python's form, up to a bracket, comma or colon of the caller."""
         if nesting > MAXIMUM_NESTING:
             raise self.error(
-                f"brackets and conditionals are nested more than {MAXIMUM_NESTING} deep", tokens[at - 1].position
+                f"brackets and conditionals are nested more than {MAXIMUM_NESTING} deep",
+                tokens[at - 1].position,
             )
         operand_before = False
         while at < len(tokens):
@@ -374,7 +382,9 @@ class Reader:
             if token.text in (")", ",", ":") or self._is_else(tokens, at):
                 break
             if token.text == "=" or token.kind == "newline" or token.text in ("+=", "-=", "*=", "/="):
-                raise self.error(f"unexpected {token.text!r} in an expression (compare with ==)", token.position)
+                raise self.error(
+                    f"unexpected {token.text!r} in an expression (compare with ==)", token.position
+                )
             if token.text == "(":
                 out.append(("(", token))
                 at = self._rewrite(tokens, at + 1, out, nesting + 1)
@@ -446,15 +456,17 @@ class _Conversion:
         except SyntaxError as error:
             # `offset` counts from 1, and is 0 or beyond the text where the text ends too early.
             place = self.position(error.offset - 1 if error.offset else len(self.source))
-            raise self.reader.error("an operand or an operator is missing here", place, allowed=True) from None
+            raise self.reader.error(
+                "an operand or an operator is missing here", place, allowed=True
+            ) from None
         except (RecursionError, MemoryError):
             raise self.too_deep(self.words[0].position) from None
         return self.convert(body, MAXIMUM_DEPTH)
 
     def too_deep(self, position: int) -> ExpressionError:
         return self.reader.error(
-            f"the expression is nested too deeply (at most {MAXIMUM_DEPTH} levels and {MAXIMUM_SIZE} operations, "
-            "with functions written out)",
+            f"the expression is nested too deeply or too long (at most {MAXIMUM_DEPTH} levels and "
+            f"{MAXIMUM_SIZE} operations, functions written out)",
             position,
         )
 
@@ -513,7 +525,9 @@ class _Conversion:
             raise self.reader.error(f"unknown function {token.text!r}", token.position, allowed=True)
         (least, most), function = self.reader.functions[token.text]
         if len(arguments) < least or (most is not None and len(arguments) > most):
-            expected = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+            expected = (
+                f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+            )
             raise self.reader.error(
                 f"{token.text} takes {expected} argument{'s' * (expected != '1')}, not {len(arguments)}",
                 token.position,
@@ -531,11 +545,11 @@ class Program:
     Attributes
     ----------
     code
-        int32 array (instructions, 5), read-only, of rows (opcode, destination, a, b, c). An opcode is an index
-        into `OPCODES`. Destination, a, b, c are slots, with these exceptions: a ``constant`` has an index into
-        `constants` as a, a ``load`` one into `inputs`, ``uniform`` and ``normal`` the occurrence of the draw;
-        a ``store`` writes slot a to the output with index destination. The destination may be the slot of an
-        operand. Unused entries are 0. All stores come last.
+        int32 array (instructions, 5), read-only, of rows (opcode, destination, a, b, c). An opcode is an
+        index into `OPCODES`. Destination, a, b, c are slots, with these exceptions: a ``constant`` has an
+        index into `constants` as a, a ``load`` one into `inputs`, ``uniform`` and ``normal`` the occurrence
+        of the draw; a ``store`` writes slot a to the output with index destination. The destination may be
+        the slot of an operand. Unused entries are 0. All stores come last.
     constants
         Numbers, in double precision.
     slots
@@ -616,14 +630,15 @@ class Expression:
     def split(self) -> tuple[Expression, Expression] | None:
         """Write the expression as f(w) * g(pre.r).
 
-        Only factors are gathered: products, quotients, negation and small powers of what reads one name only. So
-        f*g is NaN, infinite and zero where the expression is, and differs by rounding alone, as long as f(w) and
-        g(pre.r) themselves neither overflow nor underflow for finite w and pre.r.
+        Only factors are gathered: products, quotients, negation and small powers of what reads one name only.
+        So f*g is NaN, infinite and zero where the expression is, and differs by rounding alone, as long as
+        f(w) and g(pre.r) themselves neither overflow nor underflow for finite w and pre.r.
 
         Returns
         -------
         tuple of Expression, or None
-            f, which reads at most ``w``, and g, which reads at most ``pre.r``; None if there is no such product.
+            f, which reads at most ``w``, and g, which reads at most ``pre.r``; None if there is no such
+            product.
         """
         factors = _factors(self.tree)
         if factors is None:
@@ -716,7 +731,9 @@ def parse_psp(text: str, allow_weight: bool = True) -> Expression:
     if not allow_weight:
         for token in tokens:
             if token.text == "w":
-                raise reader.error("there are no weights here, w cannot be used", token.position, allowed=True)
+                raise reader.error(
+                    "there are no weights here, w cannot be used", token.position, allowed=True
+                )
     return Expression(text, reader.parse(tokens))
 
 
@@ -751,8 +768,8 @@ def emit_program(
         if program.slots <= MAXIMUM_SLOTS:
             return program
     raise ExpressionError(
-        f"{text!r} needs {program.slots} intermediate values at a time; at most {MAXIMUM_SLOTS} are possible. "
-        "Use fewer variables or shorter equations."
+        f"{text!r} needs {program.slots} intermediate values at a time; "
+        f"at most {MAXIMUM_SLOTS} are possible. Use fewer variables or shorter equations."
     )
 
 

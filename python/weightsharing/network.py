@@ -14,12 +14,15 @@ from .arguments import finite_number, positive_number, whole_number
 from .arrays import Array
 from .backends import make_runner, thread_count, usable_backend
 from .errors import StateError
+from .expressions import OPCODES
 from .population import Population, checked_dtype
 from .schedule import ClearSum, Project, PushHistory, Runner, Schedule, Step, Update
 
 if TYPE_CHECKING:
     from .neuron import Neuron
     from .projection import BaseProjection, Synapse
+
+_NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
 
 # Times are divided by dt; 0.3 / 0.1 must be 3.
 _TOLERANCE = 1e-6
@@ -433,8 +436,11 @@ class Network:
             neuron = population.neuron
             if neuron is None or not neuron.steps:
                 continue
+            if np.isin(neuron.program().code[:, 0], _NOISE).any():
+                raise ValueError(f"{population!r}: its equations draw noise, which no backend can do yet.")
+            neuron.check_divisors({name: population._array(name) for name in neuron.parameters})
             arrays = {name: population._array(name) for name in population._declared()}
-            for target in sorted(neuron.targets):
+            for target in neuron.targets:
                 arrays[f"sum({target})"] = population._sum_array(target)
                 if (population, target) not in fed:
                     steps.append(ClearSum(population._sum_array(target)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,21 +114,22 @@ class Neuron:
     Parameters
     ----------
     parameters : str, list of str or dict
-        One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are numbers,
-        arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon: ``population``
-        or ``constant`` (one value for all units), ``int``, ``bool``. In a dict, numbers belong to the population.
+        One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are
+        numbers, arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon:
+        ``population`` or ``constant`` (one value for all units), ``int``, ``bool``. In a dict, numbers belong
+        to the population.
     equations : str or list of str
         One equation per line; a line without ``=`` goes on with the equation above. Forms:
 
         - ``r = sum(exc) - 0.5*sum(inh)``: assignment, executed in written order with the newest values.
         - ``x += 0.1*r``: increment, with ``+= -= *= /=``.
-        - ``tau*dv/dt + v = sum(exc) + B``: differential equation, anything linear in ``dv/dt``. Of consecutive
-          ones all increments are computed from the old values, then all are applied.
+        - ``tau*dv/dt + v = sum(exc) + B``: differential equation, anything linear in ``dv/dt``. Of
+          consecutive ones all increments are computed from the old values, then all are applied.
 
-        Flags after a colon: ``init=`` (a number or a distribution, default 0), ``min=``, ``max=`` (expressions,
-        applied after the equation), ``population``, ``int``, ``bool``, and for differential equations
-        ``explicit`` (Euler, the default), ``exponential`` (exponential Euler; linear in the variable), or
-        ``midpoint`` (sums, ``t`` and noise are held during the step).
+        Flags after a colon: ``init=`` (a number or a distribution, default 0), ``min=``, ``max=``
+        (expressions, applied after the equation), ``population``, ``int``, ``bool``, and for differential
+        equations ``explicit`` (Euler, the default), ``exponential`` (exponential Euler; linear in the
+        variable), or ``midpoint`` (sums, ``t`` and noise are held during the step).
 
         `r` is what projections transmit. Where no equation sets it, it holds what it is given.
     functions : str or list of str
@@ -135,7 +137,7 @@ class Neuron:
     name, description : str
         For people.
     constants : dict, optional
-        Further names that equations may read, with their numbers. They are inputs like parameters.
+        Further names that equations may read, with their numbers. A parameter of the same name goes first.
 
     Raises
     ------
@@ -183,13 +185,18 @@ class Neuron:
                 raise TypeError(f"{argument} is {value!r} ({type(value).__name__}); expected a string.")
         fixed = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
         declared = _read_parameters(parameters)
-        known_functions = _read_functions(functions)
-        block = _Equations(_joined("equations", equations), declared, known_functions, tuple(fixed))
+        text = _joined("equations", equations)
+        block = _Equations(
+            text, declared, _read_functions(functions), tuple(key for key in fixed if key not in declared)
+        )
+        read = {word for step in block.steps for word in step.tree.names}
         self.__dict__.update(
             name=name,
             description=description,
-            constants=MappingProxyType(fixed),
             parameters=MappingProxyType(declared),
+            constants=MappingProxyType(
+                {key: fixed[key] for key in fixed if key in read and key not in declared}
+            ),
             variables=MappingProxyType(block.variables),
             targets=block.targets,
             steps=tuple(block.steps),
@@ -213,8 +220,8 @@ class Neuron:
         """Emit one program for the whole update.
 
         Its inputs are the names that are read before they are written (variables, parameters, constants,
-        ``sum(target)``, ``t``, ``dt``), its outputs the variables that are written. All inputs of a block may be
-        read before any output is stored: stores come last.
+        ``sum(target)``, ``t``, ``dt``), its outputs the variables that are written. All inputs of a block may
+        be read before any output is stored: stores come last.
         """
         return self._program
 
@@ -232,8 +239,9 @@ class Neuron:
         Parameters
         ----------
         values
-            Arrays of the variables (written to), parameters, constants, and sums as ``sum(target)``; a sum that
-            is not there is 0, a constant that is not there has the value given to the neuron. Shapes broadcast.
+            Arrays of the variables (written to), parameters, constants, and sums as ``sum(target)``; a sum
+            that is not there is 0, a constant that is not there has the value given to the neuron. Shapes
+            broadcast.
         dt, t
             Duration of a step and time at its beginning, in ms.
         draw
@@ -265,8 +273,9 @@ class Neuron:
         Parameters
         ----------
         values
-            Parameters (numbers or arrays) by name; those that are not there have their initial value. Divisors
-            that read anything but parameters and constants, or stand in a conditional, are not looked at.
+            Parameters (numbers or arrays) by name; those that are not there have their initial value.
+            Divisors that read anything but parameters and constants, or stand in a conditional, are not
+            looked at.
 
         Raises
         ------
@@ -278,21 +287,24 @@ class Neuron:
             for key, parameter in self.parameters.items()
             if isinstance(parameter.initial, float)
         }
-        known |= {**self.constants, **values}
-        changing = self.variables.keys()
+        known |= {key: value for key, value in values.items() if key in self.parameters} | dict(
+            self.constants
+        )
         for step in self.steps:
             for divisor in _divisors(step.tree):
-                if not divisor.names or not divisor.names <= known.keys() - changing:
+                if not divisor.names or not divisor.names <= known.keys():
                     continue
                 result = evaluate_tree(divisor, known, np.dtype(np.float64))
                 if np.any(result == 0.0):
                     words = " and ".join(
-                        f"{key} = {known[key]}" if np.ndim(known[key]) == 0 else f"{key} of some units"
+                        f"{key} = {np.asarray(known[key]).item()}"
+                        if np.size(known[key]) == 1
+                        else f"{key} (per unit)"
                         for key in sorted(divisor.names)
                     )
                     raise ValueError(
-                        f"{words} makes a divisor of the equation {step.expression.text!r} zero; "
-                        "give it another value."
+                        f"{words}: the equation {step.expression.text!r} would divide by zero; "
+                        "assign another value."
                     )
 
 
@@ -305,7 +317,8 @@ def _divisors(tree: Node) -> Iterable[Node]:
         yield from _divisors(argument)
 
 
-# ------------------------------------------------------------------------------------------- text to statements
+# ------------------------------------------------------------------------------------------- text to
+# statements
 
 
 @dataclass(frozen=True)
@@ -323,18 +336,21 @@ def _joined(argument: str, given: str | Sequence[str]) -> str:
         return given
     if isinstance(given, Sequence) and all(isinstance(line, str) for line in given):
         return "\n".join(given)
-    raise TypeError(f"{argument} is {given!r} ({type(given).__name__}); expected a string or a list of strings.")
+    raise TypeError(
+        f"{argument} is {given!r} ({type(given).__name__}); expected a string or a list of strings."
+    )
 
 
-def _split(tokens: Sequence[Token], is_separator: Any) -> list[list[Token]]:
-    """Cut at separators outside of brackets, which start a piece of their own."""
+def _split(tokens: Sequence[Token], separators: str) -> list[list[Token]]:
+    """Cut at separators outside of brackets; an empty piece stays."""
     pieces: list[list[Token]] = [[]]
     nesting = 0
     for token in tokens:
         nesting += (token.text == "(") - (token.text == ")")
-        if nesting <= 0 and is_separator(token):
+        if nesting <= 0 and token.text in separators:
             pieces.append([])
-        pieces[-1].append(token)
+        elif token.text != "\n":
+            pieces[-1].append(token)
     return pieces
 
 
@@ -345,8 +361,7 @@ def _is_sign(token: Token) -> bool:
 def _statements(reader: Reader) -> list[_Statement]:
     """Cut a block into statements: a line with an assignment begins one, others go on with the one above."""
     groups: list[list[Token]] = []
-    for line in _split(reader.tokens(), lambda token: token.kind == "newline"):
-        line = [token for token in line if token.kind != "newline"]
+    for line in _split(reader.tokens(), "\n;"):
         body, _ = _without_flags(line)
         begun = bool(groups) and any(map(_is_sign, _without_flags(groups[-1])[0]))
         if groups and (not begun or not any(map(_is_sign, body))):
@@ -368,10 +383,17 @@ def _without_flags(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[T
 
 
 def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
+    opened: list[Token] = []
+    for token in tokens:
+        if token.text == "(":
+            opened.append(token)
+        elif token.text == ")" and opened:
+            opened.pop()
+    if opened:
+        raise reader.error("this bracket is not closed", opened[-1].position)
     body, flag_tokens = _without_flags(tokens)
     flags: dict[str, tuple[Token, Sequence[Token]]] = {}
-    for piece in _split(flag_tokens, lambda token: token.text == ","):
-        piece = [token for token in piece if token.text != ","]
+    for piece in _split(flag_tokens, ","):
         if not piece:
             continue
         key = piece[0]
@@ -380,21 +402,31 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
             raise reader.error(
                 f"the method {key.text!r} is not available; use one of {', '.join(_METHODS)}", key.position
             )
-        if key.text not in _FLAGS or has_value != (key.text in _VALUED_FLAGS) or (len(piece) > 1 and not has_value):
-            raise reader.error(
-                f"unexpected flag {key.text!r}; there are init=, min=, max=, population, constant, int, bool, "
-                "explicit, exponential and midpoint, separated by commas",
-                key.position,
-            )
+        if (
+            key.text not in _FLAGS
+            or has_value != (key.text in _VALUED_FLAGS)
+            or (len(piece) > 1 and not has_value)
+        ):
+            raise _unknown_flag(reader, key)
         if key.text in flags:
             raise reader.error(f"the flag {key.text!r} is given twice", key.position)
         flags[key.text] = (key, piece[2:])
     signs = [at for at, token in enumerate(body) if _is_sign(token)]
+    if len(signs) > 1 and body[signs[1] - 2].text == ":":
+        raise _unknown_flag(reader, body[signs[1] - 1])
     if len(signs) != 1 or signs[0] == 0:
         place = body[signs[1]] if len(signs) > 1 else (body or tokens)[0]
         raise reader.error("each definition needs one = with something before it", place.position)
     at = signs[0]
     return _Statement(body[:at], body[at], body[at + 1 :], flags)
+
+
+def _unknown_flag(reader: Reader, key: Token) -> ExpressionError:
+    return reader.error(
+        f"unexpected flag {key.text!r}; there are init=, min=, max=, population, constant, int, bool, "
+        "explicit, exponential and midpoint, separated by commas",
+        key.position,
+    )
 
 
 def _only_name(reader: Reader, statement: _Statement) -> Token:
@@ -417,17 +449,14 @@ def _end(statement: _Statement) -> int:
 
 def _text(reader: Reader, statement: _Statement) -> str:
     last = (statement.right or (statement.sign,))[-1]
-    return " ".join(reader.text[statement.left[0].position : last.position + len(last.text)].split())
+    text = reader.text[statement.left[0].position : last.position + len(last.text)]
+    return " ".join(re.sub(r"#[^\n]*", "", text).split())
 
 
 def _initial(reader: Reader, tokens: Sequence[Token], position: int) -> Initial:
     """A number, arithmetic of numbers, or a distribution of such."""
     if len(tokens) > 2 and tokens[0].text in ("Uniform", "Normal") and tokens[-1].text == ")":
-        pieces = _split(tokens[2:-1], lambda token: token.text == ",")
-        numbers = [
-            _number(reader, [token for token in piece if token.text != ","], tokens[1].position)
-            for piece in pieces
-        ]
+        numbers = [_number(reader, piece, tokens[1].position) for piece in _split(tokens[2:-1], ",")]
         try:
             return Uniform(*numbers) if tokens[0].text == "Uniform" else Normal(*numbers)
         except (TypeError, ValueError) as error:
@@ -451,8 +480,10 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
             if isinstance(value, (Uniform, Normal)):
                 found[key] = Parameter(key, value, "local")
             else:
-                number = float(value) if isinstance(value, bool) else finite_number(f"parameters: {key}", value)
-                found[key] = Parameter(key, number, "population")
+                number = (
+                    float(value) if isinstance(value, bool) else finite_number(f"parameters: {key}", value)
+                )
+                found[key] = Parameter(key, number, "local" if key == "r" else "population")
         return found
     reader = Reader("parameters", _joined("parameters", given))
     for statement in _statements(reader):
@@ -461,9 +492,13 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
             raise reader.error(f"{token.text!r} is defined twice", token.position)
         for key, (place, _) in statement.flags.items():
             if key not in ("population", "constant", *_TYPES):
-                raise reader.error(f"a parameter has no {key!r}; use population, constant, int, bool", place.position)
+                raise reader.error(
+                    f"a parameter has no {key!r}; use population, constant, int, bool", place.position
+                )
         # Many scripts end the lines of their parameters with commas.
-        value = statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
+        value = (
+            statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
+        )
         initial = _initial(reader, value, _end(statement))
         if "int" in statement.flags and not (isinstance(initial, float) and initial.is_integer()):
             raise reader.error(f"{token.text!r} is flagged int, but its value is {initial}", token.position)
@@ -485,21 +520,23 @@ def _read_functions(given: str | Sequence[str]) -> _Functions:
     reader = Reader("functions", _joined("functions", given))
     for statement in _statements(reader):
         left = statement.left
-        words = [token.text for token in left]
-        arguments = words[2:-1:2]
-        expected = [words[0], "(", *", ".join(arguments).replace(",", " ,").split(), ")"]
-        named = all(token.kind == "name" for token in (left[0], *left[2:-1:2]))
-        if words != expected or not named or not arguments or statement.sign.text != "=":
+        pieces = _split(left[2:-1], ",")
+        names = [left[0], *(piece[0] for piece in pieces if len(piece) == 1)]
+        brackets = [token.text for token in (*left[1:2], left[-1])]
+        named = len(names) == len(pieces) + 1 and all(token.kind == "name" for token in names)
+        if not named or brackets != ["(", ")"] or statement.sign.text != "=":
             raise reader.error("expected a definition such as 'f(x, y) = x*y'", left[0].position)
-        for token in (left[0], *left[2:-1:2]):
+        for token in names:
             _check_name(reader, token)
+        function, *arguments = (token.text for token in names)
         if len(set(arguments)) < len(arguments):
             raise reader.error("an argument is named twice", left[2].position)
         for key, (place, _) in statement.flags.items():
             if key != "float":
                 raise reader.error(f"a function has no {key!r}; all its values are float", place.position)
         scope = Reader("functions", reader.text, tuple(arguments), found)
-        found[words[0]] = ((len(arguments), len(arguments)), _inlined(arguments, scope.parse(statement.right, _end(statement))))
+        body = scope.parse(statement.right, _end(statement))
+        found[function] = ((len(arguments), len(arguments)), _inlined(arguments, body))
     return found
 
 
@@ -507,7 +544,7 @@ def _inlined(arguments: Sequence[str], body: Node) -> Function:
     return lambda values: substitute(body, dict(zip(arguments, values, strict=True)))
 
 
-# ------------------------------------------------------------------------------------------ statements to steps
+# ------------------------------------------------------------------------------------ statements to steps
 
 
 @dataclass(frozen=True)
@@ -533,11 +570,13 @@ class _Equations:
     ) -> None:
         self.reader = Reader("equations", text)
         self.parameters = parameters
+        self.constants = constants
         self.draws = 0
         statements = _statements(self.reader)
         assigned = [statement.left[0] for statement in statements if len(statement.left) == 1]
-        declared = {*parameters, *constants, *(token.text for token in assigned)}
-        derivatives = [self.derivative(statement, declared) for statement in statements]
+        fixed = {*parameters, *constants}
+        declared = fixed | {token.text for token in assigned}
+        derivatives = [self.derivative(statement, declared, fixed) for statement in statements]
         self.variables: dict[str, Variable] = {}
         for statement, derivative in zip(statements, derivatives, strict=True):
             self.declare(statement, derivative)
@@ -564,19 +603,27 @@ class _Equations:
     @property
     def targets(self) -> tuple[str, ...]:
         """Targets in the order in which they are first read."""
-        words = [word for step in self.steps for word in _spellings(step.tree) if word.startswith("sum(")]
-        return tuple(word[4:-1] for word in dict.fromkeys(words))
+        words = [str(leaf.value) for step in self.steps for leaf in _leaves(step.tree)]
+        return tuple(word[4:-1] for word in dict.fromkeys(words) if word.startswith("sum("))
 
-    def derivative(self, statement: _Statement, declared: set[str]) -> Token | None:
-        """The ``dx/dt`` of a differential equation as one token, or None; `declared` names are no derivatives."""
+    def derivative(self, statement: _Statement, declared: set[str], fixed: set[str]) -> Token | None:
+        """The ``dx/dt`` of a differential equation as one token, or None.
+
+        A name alone on the left that is not `fixed` (a parameter or constant) is what the equation is for:
+        there only its own derivative makes it a differential equation.
+        """
         reader = self.reader
         tokens = [*statement.left, *statement.right]
+        alone = (
+            statement.left[0].text if len(statement.left) == 1 and statement.left[0].kind == "name" else None
+        )
         found = [
             Token("name", f"{first.text}/dt", first.position)
             for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False)
             if first.kind == "name" and first.text[0] == "d" and first.text[1:] and first.text not in declared
-            and (second.text, third.text) == ("/", "dt")
-        ]  # fmt: skip
+            if (second.text, third.text) == ("/", "dt")
+            if alone is None or alone in fixed or first.text == f"d{alone}"
+        ]
         if not found:
             if len(statement.left) != 1:
                 raise reader.error(
@@ -597,20 +644,25 @@ class _Equations:
         if place.kind != "name":
             raise reader.error("expected the name of a variable", place.position)
         _check_name(reader, Token("name", variable, place.position))
-        if variable in self.parameters:
-            raise reader.error(f"{variable!r} is a parameter already", place.position)
-        before = self.variables.get(variable)
-        initial: Initial = 0.0 if before is None else before.initial
-        if "init" in statement.flags:
-            flag, tokens = statement.flags["init"]
-            if before is not None:
-                raise reader.error(f"init= belongs to the first equation of {variable!r}", flag.position)
-            initial = _initial(reader, tokens, flag.position)
+        if variable in self.parameters or variable in self.constants:
+            kind = "parameter" if variable in self.parameters else "constant"
+            raise reader.error(f"{variable!r} is a {kind} already", place.position)
         methods = [flag for key, (flag, _) in statement.flags.items() if key in _METHODS]
         if methods and (derivative is None or len(methods) > 1):
-            raise reader.error("a method belongs to a differential equation, and only one", methods[-1].position)
-        if before is None or not before.local:
+            raise reader.error(
+                "a method belongs to a differential equation, and only one", methods[-1].position
+            )
+        if variable not in self.variables:
+            initial: Initial = 0.0
+            if "init" in statement.flags:
+                flag, tokens = statement.flags["init"]
+                initial = _initial(reader, tokens, flag.position)
             self.variables[variable] = Variable(variable, initial, _locality(statement))
+            return
+        for key in ("init", "population", "constant"):
+            if key in statement.flags:
+                flag = statement.flags[key][0]
+                raise reader.error(f"{key} belongs to the first equation of {variable!r}", flag.position)
 
     def uniform(self, arguments: Sequence[Node]) -> Node:
         low, high = arguments
@@ -651,14 +703,12 @@ class _Equations:
             tree = build("select", build("less", tree, ZERO), *whole)
         if "bool" in statement.flags:
             tree = build("not_equal", tree, ZERO)
-        bounds = []
-        for key in ("min", "max"):
-            if key in statement.flags:
-                flag, tokens = statement.flags[key]
-                bounds.append(Expression(text, self.parse(tokens, flag.position)))
-            else:
-                bounds.append(None)
-        return Assignment(variable, Expression(text, tree), *bounds)
+        bounds = {
+            key: Expression(text, self.parse(tokens, flag.position))
+            for key, (flag, tokens) in statement.flags.items()
+            if key in ("min", "max")
+        }
+        return Assignment(variable, Expression(text, tree), bounds.get("min"), bounds.get("max"))
 
     def assign(self, statement: _Statement) -> None:
         variable = statement.left[0].text
@@ -678,27 +728,37 @@ class _Equations:
         factor = _subtract(a1, a2)
         if factor is None or factor == ZERO:
             raise self.reader.error(f"{place.text} cancels out of the equation", place.position)
-        tree = _divide(_subtract(b2, b1), factor) or ZERO
+        tree = _scale("divide", _subtract(b2, b1), factor) or ZERO
         return _Equation(place.text[1:-3], tree, place, statement, _text(self.reader, statement))
 
     def integrate(self, block: list[_Equation]) -> None:
         """Append the steps of consecutive differential equations."""
-        twice = [later for at, later in enumerate(block) if later.variable in {e.variable for e in block[:at]}]
+        twice = [
+            later for at, later in enumerate(block) if later.variable in {e.variable for e in block[:at]}
+        ]
         if twice:
-            raise self.reader.error(f"{twice[0].variable!r} has two differential equations", twice[0].place.position)
-        middle = {e.variable: name(f"midpoint({e.variable})") for e in block if "midpoint" in e.statement.flags}
+            raise self.reader.error(
+                f"{twice[0].variable!r} has two differential equations", twice[0].place.position
+            )
+        middle = {
+            e.variable: name(f"midpoint({e.variable})") for e in block if "midpoint" in e.statement.flags
+        }
         for equation in block:
             if equation.variable in middle:
                 half = build("multiply", build("multiply", constant(0.5), name("dt")), equation.derivative)
                 tree = build("add", name(equation.variable), half)
-                self.steps.append(Assignment(f"midpoint({equation.variable})", Expression(equation.text, tree)))
+                self.steps.append(
+                    Assignment(f"midpoint({equation.variable})", Expression(equation.text, tree))
+                )
         increments = []
         for equation in block:
             derivative = equation.derivative
             if equation.variable in middle:
                 derivative = substitute(derivative, middle)
             exponential = "exponential" in equation.statement.flags
-            increment = self.exponential(equation) if exponential else build("multiply", name("dt"), derivative)
+            increment = (
+                self.exponential(equation) if exponential else build("multiply", name("dt"), derivative)
+            )
             if len(block) > 1:
                 spelling = f"increment({equation.variable})"
                 self.steps.append(Assignment(spelling, Expression(equation.text, increment)))
@@ -729,20 +789,23 @@ class _Equations:
             slope, rest = _linear(tree, variable)
         except _NotLinear:
             raise self.reader.error(
-                f"the equation is not linear in {variable}, which 'exponential' needs; use explicit or midpoint",
+                f"the equation is not linear in {variable}, as exponential needs; use explicit or midpoint",
                 equation.place.position,
             ) from None
         if slope is None or slope == ZERO:
             # Without decay the exact step is Euler's.
             return build("multiply", name("dt"), equation.derivative)
-        rate = build("divide", build("multiply", scale, slope), divisor)
+        exponent = build("divide", build("multiply", build("multiply", scale, slope), name("dt")), divisor)
         limit = build("divide", rest or ZERO, build("negate", slope))
         # expm1 keeps its accuracy where dt is much smaller than tau.
-        portion = build("negate", build("expm1", build("multiply", name("dt"), rate)))
+        portion = build("negate", build("expm1", exponent))
         return build("multiply", portion, build("subtract", limit, name(variable)))
 
     def check_rate(self) -> None:
-        if "r" in self.variables or "r" in self.parameters:
+        defined = self.variables.get("r") or self.parameters.get("r")
+        if defined is not None:
+            if not defined.local:
+                raise ExpressionError("r: each unit has its own rate; drop the flag population or constant.")
             return
         if self.steps and not any("r" in step.tree.names for step in self.steps):
             raise self.reader.error(
@@ -753,15 +816,84 @@ class _Equations:
 
     def check_localities(self) -> None:
         """A variable of the whole population must not depend on the unit."""
+        attributes = {**self.parameters, **self.variables}
+        local = {key for key, attribute in attributes.items() if attribute.local}
+        local |= {f"sum({target})" for target in self.targets}
         for step in self.steps:
-            variable = self.variables.get(step.name)
-            if variable is None or variable.local:
-                continue
-            for word in _spellings(step.tree):
-                known = self.variables.get(word) or self.parameters.get(word)
-                if word.endswith("#") or word.startswith("sum(") or (known is not None and known.local):
-                    what = "noise" if word.endswith("#") else word
-                    raise ExpressionError(
-                        f"equations: {step.name!r} is flagged population, but its equation "
-                        f"{step.expression.text!r} reads {what}, which differs between units; drop the flag."
-                    )
+            leaves = _leaves(step.tree)
+            words = [
+                str(leaf.value) if leaf.operation == "name" else f"{leaf.operation} noise" for leaf in leaves
+            ]
+            differing = [word for word in words if word in local or word.endswith(" noise")]
+            if step.name not in self.variables:
+                local |= {step.name} if differing else set()
+            elif step.name not in local and differing:
+                raise ExpressionError(
+                    f"equations: {step.name!r} is flagged population, but its equation "
+                    f"{step.expression.text!r} reads {differing[0]}, "
+                    "which differs between units; drop the flag."
+                )
+
+
+def _leaves(tree: Node) -> Iterable[Node]:
+    """Names and draws of a tree, from left to right."""
+    if tree.operation in ("name", "uniform", "normal"):
+        yield tree
+    for argument in tree.arguments:
+        yield from _leaves(argument)
+
+
+# ---------------------------------------------------------------------------------------- linear equations
+
+
+class _NotLinear(Exception):
+    pass
+
+
+# A term that is not there is None, so that no 0 + x or 0 * x, which are wrong for NaN and inf, is ever
+# written.
+_Term = Node | None
+
+
+def _linear(tree: Node, variable: str) -> tuple[_Term, _Term]:
+    """Return a and b of tree = a*variable + b, or raise _NotLinear."""
+    if variable not in tree.names:
+        return None, None if tree == ZERO else tree
+    if tree.operation == "name":
+        return ONE, None
+    if tree.operation == "negate":
+        a, b = _linear(tree.arguments[0], variable)
+        return _subtract(None, a), _subtract(None, b)
+    if tree.operation == "select" and variable not in tree.arguments[0].names:
+        condition = tree.arguments[0]
+        yes, no = (_linear(argument, variable) for argument in tree.arguments[1:])
+        slope = build("select", condition, yes[0] or ZERO, no[0] or ZERO)
+        return slope, build("select", condition, yes[1] or ZERO, no[1] or ZERO)
+    if tree.operation in ("add", "subtract", "multiply", "divide"):
+        (a1, b1), (a2, b2) = (_linear(argument, variable) for argument in tree.arguments)
+        if tree.operation == "add":
+            return _add(a1, a2), _add(b1, b2)
+        if tree.operation == "subtract":
+            return _subtract(a1, a2), _subtract(b1, b2)
+        if a2 is None:
+            return _scale(tree.operation, a1, b2), _scale(tree.operation, b1, b2)
+        if a1 is None and tree.operation == "multiply":
+            return _scale("multiply", a2, b1), _scale("multiply", b2, b1)
+    raise _NotLinear
+
+
+def _add(first: _Term, second: _Term) -> _Term:
+    if first is None or second is None:
+        return second if first is None else first
+    return build("add", first, second)
+
+
+def _subtract(first: _Term, second: _Term) -> _Term:
+    if second is None:
+        return first
+    return build("negate", second) if first is None else build("subtract", first, second)
+
+
+def _scale(operation: str, term: _Term, factor: _Term) -> _Term:
+    """Multiply or divide a term by what may be zero."""
+    return None if term is None else build(operation, term, factor or ZERO)

@@ -43,8 +43,8 @@ class Engine {
   virtual double bytes() const = 0;  // pre + weights + post, once
 };
 
-std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
-                                    const EngineOptions& options);
+std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value,
+                                    const Psp& psp, const EngineOptions& options);
 std::unique_ptr<Engine> make_engine(const PoolingGeometry& geometry, Operation operation, const Psp& psp,
                                     const EngineOptions& options);
 std::unique_ptr<Engine> make_engine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp,
@@ -53,7 +53,8 @@ std::unique_ptr<Engine> make_engine(const SynapsesGeometry& geometry, Operation 
 // Instruction sets of this processor, lowest first: "baseline", "x86-64-v3", "x86-64-v4".
 std::vector<std::string> instruction_sets();
 std::string instruction_set();
-// Lowers (or restores) the level for engines made from now on; std::invalid_argument for one that is not there.
+// Lowers (or restores) the level for engines made from now on; std::invalid_argument for one that is not
+// there.
 void set_instruction_set(const std::string& name);
 
 int thread_count();

@@ -1,4 +1,5 @@
-// Bytecode of a psp or of a population's equations: checked once, then run by every backend over blocks of units.
+// Bytecode of a psp or of a population's equations: checked once, then run by every backend over blocks of
+// units.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,8 @@
 
 namespace weightsharing {
 
-// Register code. A row is (operation, destination, a, b, c): slot numbers, except that `constant` and `load` take an index
-// into the constants or inputs as `a`, and `store` an index into the outputs as destination.
+// Register code. A row is (operation, destination, a, b, c): slot numbers, except that `constant` and `load`
+// take an index into the constants or inputs as `a`, and `store` an index into the outputs as destination.
 class Program {
  public:
   // Throws std::invalid_argument when a row names an unknown operation, slot, constant, input or output.

@@ -1,4 +1,5 @@
-// What a projection is, in checked and resolved form: which pre coordinate every tap of every post unit reads.
+// What a projection is, in checked and resolved form: which pre coordinate every tap of every post unit
+// reads.
 #pragma once
 
 #include <array>
@@ -50,9 +51,10 @@ class SharedGeometry {
   bool bank;
   bool flip;
   Padding padding;
-  Index filters;                           // size of the bank, 1 without
-  Index units;                             // post units of one filter
-  std::vector<std::vector<Axis>> axes;     // [filter][pre axis]; of listed centres only pre, taps, dilation, offset count
+  Index filters;  // size of the bank, 1 without
+  Index units;    // post units of one filter
+  std::vector<std::vector<Axis>>
+      axes;  // [filter][pre axis]; of listed centres only pre, taps, dilation, offset count
   std::optional<std::vector<Index>> listed;  // centre coordinates (units, rank of pre)
 
   int rank() const { return static_cast<int>(pre.size()); }

@@ -541,11 +541,6 @@ class ReferenceRunner:
                 rates = step.history[(number - step.delay) % len(step.history)]
             step.executor.run(rates, step.out, step.accumulate)
         elif isinstance(step, Update):
-            self._update(step, number)
+            step.neuron.evaluate(step.arrays, self.schedule.dt, number * self.schedule.dt)
         else:
             step.history[number % len(step.history)] = step.rates
-
-    def _update(self, step: Update, number: int) -> None:
-        clock = {"t": number * self.schedule.dt, "dt": self.schedule.dt}
-        for name, values in step.neuron.evaluate({**step.arrays, **clock}, self.schedule.dtype).items():
-            step.arrays[name][...] = values
