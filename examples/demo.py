@@ -13,9 +13,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import weightsharing as ann
 from matplotlib.cbook import get_sample_data
 from PIL import Image
+
+import weightsharing as ann
 from weightsharing import Convolution, ImagePopulation, Pooling
 
 PICTURE = Path(__file__).resolve().parent.parent / "demo.png"
@@ -117,7 +118,7 @@ def main():
     drawn = None
     for backend, state in ann.backends().items():
         if state != "usable":
-            print(f"{backend:>10}: not usable, {state}")
+            print(f"{backend:>10}: {state}")
             continue
         pipeline = Pipeline(pixels.shape, backend)
         pipeline.image.set_array(pixels)
@@ -127,7 +128,8 @@ def main():
         print(f"{backend:>10}: {seconds * 1e6:10.1f} microseconds per step, largest error {error:.1e}")
         drawn = drawn or pipeline
     for name, projection in drawn.projections.items():
-        print(f"{name}: {projection.describe()}")
+        report = projection.describe()
+        print(f"{name:>10}: {report['family']}, {report['algorithm']}: {report['reason']}")
     draw(drawn)
     print(f"All intermediate images: {PICTURE}")
 

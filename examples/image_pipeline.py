@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+
 import weightsharing as ann
 from weightsharing import Convolution, ImagePopulation, Pooling
 

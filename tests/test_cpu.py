@@ -199,7 +199,10 @@ def bound(description, judge, rates, weights, report, eps):
         factor = LOWRANK if report["algorithm"] == "lowrank" else WINOGRAD
         taps = max(array.size for array in weights)
         most = max(np.abs(array).max(initial=0.0) for array in weights)
-        rate = max(np.abs(rates).max(initial=0.0), abs(description.padding) if not isinstance(description.padding, str) else 0)
+        rate = max(
+            np.abs(rates).max(initial=0.0),
+            abs(description.padding) if not isinstance(description.padding, str) else 0,
+        )
         share = taps if description.operation == "mean" else 1
         allowed = np.maximum(allowed, factor * eps * taps * most * rate / share)
     return allowed + 1e-300
@@ -224,7 +227,10 @@ def check(description, positive, dtype, seed, specials, batch, accumulate, threa
         shapes = [description.column.shape]
     else:
         shapes = []
-    weights = [draw_numbers(generator, s, dtype, False, specials in ("weights", "both") and i == 0) for i, s in enumerate(shapes)]
+    weights = [
+        draw_numbers(generator, s, dtype, False, specials in ("weights", "both") and i == 0)
+        for i, s in enumerate(shapes)
+    ]
     if generator.random() < 0.3 and isinstance(description, SharedDescription) and not specials:
         weights = [separable(generator, shape, dtype) for shape in shapes]
     event(str(compare(description, rates, weights, accumulate, threads)["family"]))
@@ -274,7 +280,9 @@ def compare(description, rates, weights, accumulate, threads):
         finite = np.isfinite(expected)
         np.testing.assert_array_equal(out[~finite], expected[~finite].astype(dtype))
         with np.errstate(all="ignore"):
-            allowed = bound(description, judge, rates.astype(np.float64), weights, report, np.finfo(dtype).eps)
+            allowed = bound(
+                description, judge, rates.astype(np.float64), weights, report, np.finfo(dtype).eps
+            )
             allowed = np.where(np.isfinite(allowed), allowed, np.inf)
             excess = np.abs(out.astype(np.float64) - expected) - allowed
         assert not (excess[finite] > 0).any(), (level, report, excess[finite].max())
@@ -394,7 +402,12 @@ def test_long_sums_keep_the_direct_bound(dtype):
         post = (*pre[:-1], filters) if filters else pre
         extents = (shape,) * (filters or 1)
         description = SharedDescription(
-            tuple(map(int, pre)), tuple(map(int, post)), extents, bank=bool(filters), algorithm="direct", psp=parse_psp("w*pre.r")
+            tuple(map(int, pre)),
+            tuple(map(int, post)),
+            extents,
+            bank=bool(filters),
+            algorithm="direct",
+            psp=parse_psp("w*pre.r"),
         )
         weights = [generator.random(extent).astype(dtype) for extent in extents]
         rates = generator.random((1, *description.pre)).astype(dtype)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+
 from weightsharing import filters
 
 EXTENTS = [(5,), (4,), (3, 6), (7, 1), (2, 3, 4), (3, 3, 2, 5)]

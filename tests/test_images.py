@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+
 from weightsharing import ImagePopulation, Network
 
 Image = pytest.importorskip("PIL.Image")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 import weightsharing as ws
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
@@ -110,7 +109,10 @@ def test_delays_of_several_readers_and_of_equations(backend):
 def test_chunks_do_not_matter_and_reset_restores(backend):
     def build():
         with ws.Network(seed=5) as network:
-            pre, post = ws.Population((6, 7)), ws.Population((6, 7), ws.Neuron(equations="r = 0.5*r + sum(exc)"))
+            pre, post = (
+                ws.Population((6, 7)),
+                ws.Population((6, 7), ws.Neuron(equations="r = 0.5*r + sum(exc)")),
+            )
             ws.Convolution(pre, post, "exc").connect_filter(np.arange(9.0).reshape(3, 3), delays=3.0)
             one_to_one(post, post, "exc", delays=2.0, weights=-0.25)
         pre.r = ws.Uniform(0, 1)
@@ -132,6 +134,18 @@ def test_chunks_do_not_matter_and_reset_restores(backend):
     assert not post.r.any() and not post.sum("exc").any()
     network.simulate(9)
     np.testing.assert_array_equal(post.r, final)
+
+
+def test_reset_restores_the_random_state():
+    network = ws.Network(seed=1)
+    population = network.create(50)
+    population.r = ws.Uniform(0, 1)
+    network.compile()
+    population.r = ws.Uniform(0, 1)
+    first = population.r
+    network.reset()
+    population.r = ws.Uniform(0, 1)
+    np.testing.assert_array_equal(population.r, first)
 
 
 def test_weights_assigned_between_runs(backend):
@@ -178,7 +192,13 @@ def test_compile_again_on_another_backend():
         assert post.r.tolist() == [0, 0]
         network.step()
         assert post.r.tolist() == [1, 1]
-    assert network.projections[0].describe()["backend"] == BACKENDS[-1]
+    projection = network.projections[0]
+    assert projection.describe()["backend"] == BACKENDS[-1]
+    network.compile(threads=2)
+    network.compile()
+    projection.weights = 5.0
+    network.simulate(3)
+    assert post.r.tolist() == [5, 5]
 
 
 def test_nothing_is_added_after_compile():
@@ -206,6 +226,17 @@ def test_compile_refuses_what_is_not_ready():
         network.simulate(1.0)
     with pytest.raises(ws.StateError, match="compile"):
         network.reset()
+
+
+def test_compile_refuses_noise_and_division_by_zero():
+    for neuron, match in (
+        (ws.Neuron(equations="r = Uniform(0, 1)"), "noise"),
+        (ws.Neuron(parameters="tau = 0.0", equations="r = sum(exc)/tau"), "tau"),
+    ):
+        network = ws.Network()
+        network.create(3, neuron)
+        with pytest.raises(ValueError, match=match):
+            network.compile()
 
 
 def test_one_dtype_per_network():
@@ -328,7 +359,13 @@ def test_backend_list_and_threads():
     assert before >= 1
     ws.set_num_threads(3)
     assert ws.get_num_threads() == 3
-    for wrong, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (None, TypeError), (True, TypeError)):
+    for wrong, error in (
+        (0, ValueError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ):
         with pytest.raises(error, match="threads"):
             ws.set_num_threads(wrong)
     ws.set_num_threads(before)

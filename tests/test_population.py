@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 import weightsharing as ws
 
 
@@ -32,7 +31,9 @@ def test_impossible_geometry(geometry, network):
     assert network.populations == ()
 
 
-@pytest.mark.parametrize("geometry", [True, 2.0, 2.5, "3", None, (2, 2.0), (2, False), {2: 3}, np.ones((2, 2))])
+@pytest.mark.parametrize(
+    "geometry", [True, 2.0, 2.5, "3", None, (2, 2.0), (2, False), {2: 3}, np.ones((2, 2))]
+)
 def test_geometry_of_the_wrong_type(geometry):
     with pytest.raises(TypeError, match="geometry"):
         ws.Population(geometry)
@@ -62,8 +63,8 @@ def test_rank_outside(rank):
         np.arange(6, dtype=np.uint8).reshape(2, 3),
         np.arange(6, dtype=">f8").reshape(2, 3),
         np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        np.arange(24.0).reshape(4, 6)[::2, ::2] * 0 + np.arange(6).reshape(2, 3),
-        np.arange(5, -1, -1.0).reshape(2, 3)[::-1, ::-1],
+        np.repeat(np.arange(6.0), 3).reshape(2, 9)[:, ::3],
+        np.arange(5.0, -1.0, -1.0).reshape(2, 3)[::-1, ::-1],
     ],
 )
 def test_rates_of_any_real_type_and_layout(values):
@@ -161,8 +162,19 @@ def test_arguments_of_the_wrong_type():
         ws.Population(3, name=5)
 
 
+def test_initial_values_of_a_neuron():
+    neuron = ws.Neuron(equations="v = v : init=2.0\n r = r : init=Uniform(1, 2)")
+    population = ws.Population((2, 2), neuron)
+    assert (population.v == 2.0).all()
+    assert ((population.r >= 1.0) & (population.r < 2.0)).all() and len(np.unique(population.r)) == 4
+    with pytest.raises(ValueError, match="size"):
+        ws.Population(3, ws.Neuron(parameters="size = 3", equations="r = size"))
+
+
 def test_parameters_and_variables_of_a_neuron():
-    neuron = ws.Neuron(parameters="gain = 2.0 : population\n bias = 0.5", equations="r = gain*sum(exc) + bias")
+    neuron = ws.Neuron(
+        parameters="gain = 2.0 : population\n bias = 0.5", equations="r = gain*sum(exc) + bias"
+    )
     population = ws.Population((2, 2), neuron)
     assert population.gain == 2.0
     np.testing.assert_array_equal(population.bias, np.full((2, 2), 0.5))

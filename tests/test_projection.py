@@ -4,7 +4,6 @@ import gc
 
 import numpy as np
 import pytest
-
 import weightsharing as ws
 from weightsharing import connectors
 
@@ -50,7 +49,6 @@ def test_call_with_and_without_batch(backend):
 
 def test_refused_calls():
     projection = convolution((4, 4), (2, 2), np.ones((3, 3)))
-    rates = np.zeros((4, 4), np.float32)
     for wrong, error in [
         (np.zeros((4, 5)), ValueError),
         (np.zeros(16), ValueError),
@@ -59,29 +57,25 @@ def test_refused_calls():
         (np.full((4, 4), "1"), TypeError),
         ([[0.0], [0.0, 1.0]], ValueError),
     ]:
-        with pytest.raises(error, match="^r"):
+        with pytest.raises(error, match=r"^r"):
             projection(wrong)
     read_only = np.zeros((2, 2), np.float32)
     read_only.setflags(write=False)
     shared = np.zeros(20, np.float32)
+    unaligned = np.zeros(17, np.uint8)[1:].view(np.float32).reshape(2, 2)
     for wrong, error in [
         (np.zeros((2, 2)), TypeError),
         (np.zeros((2, 2), ">f4"), TypeError),
         ([[0.0, 0.0], [0.0, 0.0]], TypeError),
         (np.zeros((1, 2, 2), np.float32), ValueError),
         (np.zeros((2, 4), np.float32)[:, ::2], ValueError),
-        (np.zeros((2, 2), np.float32).T, None),
+        (np.zeros((2, 2), np.float32).T, ValueError),
         (read_only, ValueError),
+        (unaligned, ValueError),
+        (shared[12:16].reshape(2, 2), ValueError),
     ]:
-        if error is not None:
-            with pytest.raises(error, match="^out"):
-                projection(rates, out=wrong)
-    with pytest.raises(ValueError, match="overlaps"):
-        projection(shared[:16].reshape(4, 4), out=shared[12:16].reshape(2, 2))
-    unaligned = np.zeros(17, np.uint8)[1:].view(np.float32).reshape(2, 2)
-    if not unaligned.flags.aligned:
-        with pytest.raises(ValueError, match="aligned"):
-            projection(rates, out=unaligned)
+        with pytest.raises(error, match=r"^out"):
+            projection(shared[:16].reshape(4, 4), out=wrong)
 
 
 def test_calls_need_no_network_to_be_compiled_and_no_rates():
@@ -103,7 +97,12 @@ def test_weights_are_read_only_and_assignable():
     projection.weights = [[3.0]]
     np.testing.assert_array_equal(projection(np.eye(4)), 3 * np.eye(4))
     assert before[0, 0] == 1.0
-    for wrong, error in ((np.ones(1), ValueError), (np.ones((1, 2)), ValueError), ([["3"]], TypeError), (3.0, ValueError)):
+    for wrong, error in (
+        (np.ones(1), ValueError),
+        (np.ones((1, 2)), ValueError),
+        ([["3"]], TypeError),
+        (3.0, ValueError),
+    ):
         with pytest.raises(error, match="weights"):
             projection.weights = wrong
     assert projection.weights[0, 0] == 3.0
@@ -148,7 +147,7 @@ def test_refused_weights(weights, error, method):
     projection = ws.Convolution(*populations((6, 6), post), "exc")
     if method == "connect_filters" and error is TypeError and isinstance(weights, np.ndarray):
         weights = np.stack([weights, weights])
-    with pytest.raises((error, ValueError), match="weights|filter"):
+    with pytest.raises((error, ValueError), match=r"weights|filter"):
         getattr(projection, method)(weights)
     assert not projection.connected
     getattr(projection, method)(np.ones((2, 3, 3)) if method == "connect_filters" else np.ones((3, 3)))
@@ -334,7 +333,9 @@ RECEPTIVE = [
 def test_receptive_field_explains_the_result(pre, post, extent, arguments, method):
     generator = np.random.default_rng(1)
     weights, rates = generator.normal(size=extent), generator.normal(size=pre)
-    projection = ws.SharedProjection(*populations(pre, post), "exc").convolve(weights, method=method, **arguments)
+    projection = ws.SharedProjection(*populations(pre, post), "exc").convolve(
+        weights, method=method, **arguments
+    )
     result = projection(rates).ravel()
     for rank in range(result.size):
         coordinates, values = projection.receptive_field(rank)
@@ -350,7 +351,9 @@ def test_receptive_fields_of_the_others():
     pooling = ws.Pooling(*populations((5, 4), (3, 2)), "exc").connect_pooling(extent=2)
     assert pooling.receptive_field(2, 1)[0].tolist() == [[4, 2], [4, 3]]
     pre, post = populations((2, 2), 3)
-    synapses = ws.Projection(pre, post, "exc").connect_from_matrix([[None, 1, 2, None], [None] * 4, [3, 4, 5, 6]])
+    synapses = ws.Projection(pre, post, "exc").connect_from_matrix(
+        [[None, 1, 2, None], [None] * 4, [3, 4, 5, 6]]
+    )
     coordinates, values = synapses.receptive_field(0)
     assert coordinates.tolist() == [[0, 1], [1, 0]] and values.tolist() == [1.0, 2.0]
     assert synapses.receptive_field(1)[0].shape == (0, 2)
@@ -460,7 +463,12 @@ def test_all_to_all_and_one_to_one():
     assert pairs(rates).tolist() == [1, 20, 400]
     with pytest.raises(ValueError, match="sizes"):
         ws.Projection(pre, post, "exc").connect_one_to_one()
-    for wrong, error in ((np.ones((3, 2)), ValueError), (np.ones(5), ValueError), ("1", TypeError), (1j, TypeError)):
+    for wrong, error in (
+        (np.ones((3, 2)), ValueError),
+        (np.ones(5), ValueError),
+        ("1", TypeError),
+        (1j, TypeError),
+    ):
         with pytest.raises(error, match="weights"):
             ws.Projection(pre, post, "exc").connect_all_to_all(wrong)
 
@@ -469,7 +477,9 @@ def test_operations_of_synapses():
     pre, post = populations(3, 2)
     weights, rates = np.array([[1.0, -2.0, np.nan], [np.nan] * 3]), [3.0, 4.0, 5.0]
     for operation, expected in (("sum", -5), ("mean", -2.5), ("max", 3), ("min", -8)):
-        projection = ws.Projection(pre, post, "exc", ws.Synapse(operation=operation)).connect_from_matrix(weights)
+        projection = ws.Projection(pre, post, "exc", ws.Synapse(operation=operation)).connect_from_matrix(
+            weights
+        )
         assert projection(rates).tolist() == [expected, 0]
     squared = ws.Projection(pre, post, "exc", ws.Synapse(psp="w*pre.r*pre.r")).connect_from_matrix(weights)
     assert squared(rates).tolist() == [9 - 32, 0]
@@ -496,7 +506,9 @@ def test_fixed_probability_depends_on_the_seed():
     def connected(seed):
         with ws.Network(seed=seed):
             population = ws.Population(100)
-            return ws.Projection(population, population, "exc").connect_fixed_probability(0.3, ws.Uniform(1, 2))
+            return ws.Projection(population, population, "exc").connect_fixed_probability(
+                0.3, ws.Uniform(1, 2)
+            )
 
     one, same, other = connected(1), connected(1), connected(2)
     np.testing.assert_array_equal(one.weights, same.weights)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from weightsharing.backends.reference import ReferenceExecutor, axis_centres, centres, locate, tap_offsets
 from weightsharing.description import (
     OPERATIONS,
@@ -66,7 +67,7 @@ def once(executor, rates):
     return out[0]
 
 
-# --- Taps, centres and padding, by hand ----------------------------------------------------------------------
+# --- Taps, centres and padding, by hand ---------------------------------------------------------------------
 
 RAMP = [1, 2, 3, 4]
 
@@ -257,7 +258,7 @@ def test_listed_centres_of_a_layer_name_the_slice():
     assert once(executor, [[1, 2], [3, 4], [5, 6]]).tolist() == [642, 531, 64]
 
 
-# --- Operations ----------------------------------------------------------------------------------------------
+# --- Operations ---------------------------------------------------------------------------------------------
 
 
 def test_mean_divides_by_the_taps_of_one_filter():
@@ -324,7 +325,7 @@ def test_psp_applies_to_padding_too():
     assert once(shared((3,), (3,), [1, 2, 3], psp="1.0", padding="ignore"), [7, 8, 9]).tolist() == [2, 3, 2]
 
 
-# --- Collapsed axes, layers and banks ------------------------------------------------------------------------
+# --- Collapsed axes, layers and banks -----------------------------------------------------------------------
 
 
 def test_collapsed_axes():
@@ -407,7 +408,7 @@ def test_banks_of_different_extents():
     assert [centres(bank.description, number).ravel().tolist() for number in (0, 1)] == [[0, 2], [1, 3]]
 
 
-# --- Pooling and synapses ------------------------------------------------------------------------------------
+# --- Pooling and synapses -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -467,7 +468,7 @@ def test_synapses_negative_maximum_psp_and_nan():
     assert once(empty, [1, 2]).tolist() == [0, 0]
 
 
-# --- The executor --------------------------------------------------------------------------------------------
+# --- The executor -------------------------------------------------------------------------------------------
 
 
 def test_batch_and_accumulation():
@@ -594,7 +595,7 @@ def test_wrong_arrays():
         once(ReferenceExecutor(executor.description, np.float64), RAMP)
 
 
-# --- Independent loops ---------------------------------------------------------------------------------------
+# --- Independent loops --------------------------------------------------------------------------------------
 
 REDUCE = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 PAD = {"border": {"mode": "edge"}, "reflect": {"mode": "reflect"}, "wrap": {"mode": "wrap"}}
@@ -709,7 +710,7 @@ def test_every_padding_is_known():
         assert once(shared((4,), post, [0, 1, 0], padding=padding), RAMP).size == post[0]
 
 
-# --- What ANNarchy computed ----------------------------------------------------------------------------------
+# --- What ANNarchy computed ---------------------------------------------------------------------------------
 
 
 def recorded_single_projections():

@@ -194,23 +194,26 @@ def evaluate_tree(
     """
     known: dict[int, Any] = {}
 
+    # One frame per level, so that the deepest tree stays far from Python's recursion limit.
     def value(node: Node) -> Any:
-        if id(node) not in known:
-            known[id(node)] = compute(node)
-        return known[id(node)]
-
-    def compute(node: Node) -> Any:
+        if id(node) in known:
+            return known[id(node)]
+        result: Any
         if node.operation == "constant":
-            return dtype.type(node.value)
-        if node.operation == "name":
-            return np.asarray(values[str(node.value)], dtype=dtype)
-        if node.operation in ("uniform", "normal"):
+            result = dtype.type(node.value)
+        elif node.operation == "name":
+            result = np.asarray(values[str(node.value)], dtype=dtype)
+        elif node.operation in ("uniform", "normal"):
             if draw is None:
-                raise ValueError(
-                    "draw: the expression contains random numbers; pass a function that draws them."
-                )
-            return np.asarray(draw(node.operation, int(node.value or 0)), dtype=dtype)
-        return _compute(node.operation, [value(argument) for argument in node.arguments])
+                raise ValueError("draw: the expression contains noise; pass a function that draws it.")
+            result = np.asarray(draw(node.operation, int(node.value or 0)), dtype=dtype)
+        else:
+            operands = []
+            for argument in node.arguments:
+                operands.append(value(argument))
+            result = _compute(node.operation, operands)
+        known[id(node)] = result
+        return result
 
     with np.errstate(all="ignore"):
         return np.asarray(value(tree))
@@ -631,8 +634,8 @@ class Expression:
         """Write the expression as f(w) * g(pre.r).
 
         Only factors are gathered: products, quotients, negation and small powers of what reads one name only.
-        So f*g is NaN, infinite and zero where the expression is, and differs by rounding alone, as long as
-        f(w) and g(pre.r) themselves neither overflow nor underflow for finite w and pre.r.
+        So f*g is NaN, infinite and zero where the expression is, and differs by rounding alone, as long as no
+        partial product of either overflows or underflows (``w*pre.r*pre.r`` needs pre.r**2).
 
         Returns
         -------

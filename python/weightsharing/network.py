@@ -54,15 +54,16 @@ class Network:
 
     Examples
     --------
-    >>> import numpy as np, weightsharing as ws
+    >>> import weightsharing as ws
     >>> network = ws.Network()
-    >>> image = network.create((4, 6))
-    >>> edges = network.create((4, 6), ws.Neuron(equations="r = sum(exc) : min=0.0"))
-    >>> projection = network.connect(ws.Convolution(image, edges, "exc"))
-    >>> _ = projection.connect_filter([[-1.0, 0.0, 1.0]])
+    >>> signal = network.create(6)
+    >>> edges = network.create(6, ws.Neuron(equations="r = sum(exc) : min=0.0"))
+    >>> projection = ws.Convolution(signal, edges, "exc").connect_filter([-1.0, 1.0])
+    >>> signal.r = [0, 0, 2, 2, 3, 3]
     >>> network.compile()
-    >>> image.r = np.tri(4, 6).T[::-1, :4].repeat(2, axis=1)[:, :6]  # doctest: +SKIP
     >>> network.simulate(1.0)
+    >>> edges.r
+    array([0., 2., 0., 1., 0., 0.], dtype=float32)
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Network:
         self._runner: Runner | None = None
         self._histories: dict[Population, Array] = {}
         self._initial: dict[Population, dict[str, Array]] = {}
+        self._initial_draws = self._random_generator.bit_generator.state
         self._steps_done = 0
 
     # --- Settings ---
@@ -261,9 +263,9 @@ class Network:
         if any(population in (one.pre, one.post) for one in home._projections):
             raise ValueError(f"{population!r} has projections in the default network; create it in this one.")
         home._check_open("move a population")
-        self._register_population(population, None)
+        name = self._register_population(population, population._given_name)
         home._populations.remove(population)
-        population._move(self, None)
+        population._move(self, name)
 
     # --- Running ---
 
@@ -286,20 +288,21 @@ class Network:
             If an argument is not as described, the populations differ in dtype, or a projection asks for
             another backend by name.
         """
-        chosen = usable_backend(self._backend if backend is None else backend)
-        threads = self._threads if threads is None else thread_count(threads)
-        self._check_uniform(chosen)
-        histories = self._new_histories()
-        schedule = Schedule(
-            tuple(self._steps(histories, chosen, threads)), self._run_dtype(), self._dt, self._seed
+        kind = (
+            usable_backend(self._backend if backend is None else backend),
+            self._threads if threads is None else thread_count(threads),
         )
-        self._runner = make_runner(schedule, chosen, threads)
+        self._check_uniform(kind[0])
+        histories = self._new_histories()
+        schedule = Schedule(tuple(self._steps(histories, kind)), self._run_dtype(), self._dt, self._seed)
+        self._runner = make_runner(schedule, *kind)
         self._histories = histories
-        self._compiled_for = (chosen, threads)
+        self._compiled_for = kind
         self._initial = {
             population: {name: population._array(name).copy() for name in population._declared()}
             for population in self._populations
         }
+        self._initial_draws = self._random_generator.bit_generator.state
         self._steps_done = 0
 
     def simulate(self, duration: float) -> None:
@@ -345,7 +348,7 @@ class Network:
                 sums[...] = 0.0
         for history in self._histories.values():
             history[...] = 0.0
-        self._set_seed(self._seed)
+        self._random_generator.bit_generator.state = self._initial_draws
         self._steps_done = 0
 
     def _run(self, steps: int) -> None:
@@ -361,12 +364,9 @@ class Network:
         return self._runner
 
     @property
-    def _backend_in_use(self) -> str:
-        return usable_backend(self._backend) if self._compiled_for is None else self._compiled_for[0]
-
-    @property
-    def _threads_in_use(self) -> int | None:
-        return self._threads if self._compiled_for is None else self._compiled_for[1]
+    def _kind_in_use(self) -> tuple[str, int | None]:
+        """Backend and threads: those compiled for, before that those of the network."""
+        return self._compiled_for or (usable_backend(self._backend), self._threads)
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is None:
@@ -413,7 +413,7 @@ class Network:
             for population, depth in depths.items()
         }
 
-    def _steps(self, histories: dict[Population, Array], backend: str, threads: int | None) -> list[Step]:
+    def _steps(self, histories: dict[Population, Array], kind: tuple[str, int | None]) -> list[Step]:
         """Write one step of the network as a flat list (see `schedule`)."""
         steps: list[Step] = []
         fed: set[tuple[Population, str]] = set()
@@ -422,7 +422,7 @@ class Network:
             sink = (projection.post, projection.target)
             steps.append(
                 Project(
-                    executor=projection._ready_executor(backend, threads),
+                    executor=projection._ready_executor(kind),
                     rates=projection.pre._array("r"),
                     history=histories[projection.pre] if delay else None,
                     delay=delay,
@@ -512,20 +512,20 @@ def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | N
 
 
 def compile(backend: str | None = None, threads: int | None = None) -> None:
-    """Compile the default network, or that of the enclosing ``with``; see `Network.compile`."""
-    current_network().compile(backend, threads)
+    """Compile the default network; see `Network.compile`."""
+    _default.compile(backend, threads)
 
 
 def simulate(duration: float) -> None:
-    """Run it for a time in ms; see `Network.simulate`."""
-    current_network().simulate(duration)
+    """Run the default network for a time in ms; see `Network.simulate`."""
+    _default.simulate(duration)
 
 
 def step() -> None:
-    """Run it for one step; see `Network.step`."""
-    current_network().step()
+    """Run the default network for one step; see `Network.step`."""
+    _default.step()
 
 
 def reset() -> None:
-    """Reset it; see `Network.reset`."""
-    current_network().reset()
+    """Reset the default network; see `Network.reset`."""
+    _default.reset()

@@ -274,8 +274,8 @@ class Neuron:
         ----------
         values
             Parameters (numbers or arrays) by name; those that are not there have their initial value.
-            Divisors that read anything but parameters and constants, or stand in a conditional, are not
-            looked at.
+            Divisors that read anything but parameters and constants are not looked at, nor those that read a
+            name of a condition they stand under.
 
         Raises
         ------
@@ -308,17 +308,17 @@ class Neuron:
                     )
 
 
-def _divisors(tree: Node) -> Iterable[Node]:
-    if tree.operation == "select":
-        return
-    if tree.operation == "divide":
+def _divisors(tree: Node, guarded: frozenset[str] = frozenset()) -> Iterable[Node]:
+    """Divisors of a tree, without those a conditional around them looks at."""
+    if tree.operation == "divide" and not tree.arguments[1].names & guarded:
         yield tree.arguments[1]
+    if tree.operation == "select":
+        guarded |= tree.arguments[0].names
     for argument in tree.arguments:
-        yield from _divisors(argument)
+        yield from _divisors(argument, guarded)
 
 
-# ------------------------------------------------------------------------------------------- text to
-# statements
+# ------------------------------------------------------------------------------------- text to statements
 
 
 @dataclass(frozen=True)
@@ -408,9 +408,10 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
             or (len(piece) > 1 and not has_value)
         ):
             raise _unknown_flag(reader, key)
-        if key.text in flags:
+        # The types of a function's value and arguments come in a row.
+        if key.text in flags and key.text not in _TYPES:
             raise reader.error(f"the flag {key.text!r} is given twice", key.position)
-        flags[key.text] = (key, piece[2:])
+        flags.setdefault(key.text, (key, piece[2:]))
     signs = [at for at, token in enumerate(body) if _is_sign(token)]
     if len(signs) > 1 and body[signs[1] - 2].text == ":":
         raise _unknown_flag(reader, body[signs[1] - 1])
@@ -792,14 +793,19 @@ class _Equations:
                 f"the equation is not linear in {variable}, as exponential needs; use explicit or midpoint",
                 equation.place.position,
             ) from None
+        # Without decay the exact step is Euler's.
+        straight = build("multiply", name("dt"), equation.derivative)
         if slope is None or slope == ZERO:
-            # Without decay the exact step is Euler's.
-            return build("multiply", name("dt"), equation.derivative)
+            return straight
         exponent = build("divide", build("multiply", build("multiply", scale, slope), name("dt")), divisor)
         limit = build("divide", rest or ZERO, build("negate", slope))
         # expm1 keeps its accuracy where dt is much smaller than tau.
         portion = build("negate", build("expm1", exponent))
-        return build("multiply", portion, build("subtract", limit, name(variable)))
+        increment = build("multiply", portion, build("subtract", limit, name(variable)))
+        if slope.operation == "constant":
+            return increment
+        # A conductance, for example, may be zero now and then.
+        return build("select", build("equal", slope, ZERO), straight, increment)
 
     def check_rate(self) -> None:
         defined = self.variables.get("r") or self.parameters.get("r")

@@ -71,12 +71,18 @@ class Population:
         if neuron is not None and not isinstance(neuron, Neuron):
             raise TypeError(f"neuron is a {type(neuron).__name__}; expected a Neuron.")
         self._geometry = _checked_geometry(geometry)
-        self._neuron = neuron
+        self._neuron, self._given_name = neuron, name
+        taken = [name for name in self._declared() if name != "r" and hasattr(type(self), name)]
+        if taken:
+            raise ValueError(f"neuron: every population has an attribute {taken[0]!r}; choose another name.")
         self._own_dtype = None if dtype is None else checked_dtype(dtype)
         self._values: dict[str, Array] = {}
         self._sums: dict[str, Array] = {}
         self._network = current_network() if network is None else network
         self._name = self._network._register_population(self, name)
+        for attribute, declared in self._declared().items():
+            if declared is not None and isinstance(declared.initial, (Uniform, Normal)):
+                self._array(attribute)  # drawn now, so that reading values changes no later draw
 
     # --- Geometry ---
 
@@ -240,8 +246,8 @@ class Population:
             declared = self._declared()[name]
             initial = 0.0 if declared is None else declared.initial
             if isinstance(initial, (Uniform, Normal)):
-                initial = initial.sample(values.shape, self._network.random_generator)
-            if not np.isscalar(initial) or initial != 0.0:
+                values[...] = initial.sample(values.shape, self._network.random_generator)
+            elif initial != 0.0:
                 values[...] = initial
             self._values[name] = values
         return self._values[name]
@@ -252,11 +258,11 @@ class Population:
             self._sums[target] = np.zeros(self._shape("r"), dtype=self.dtype)
         return self._sums[target]
 
-    def _move(self, network: Network, name: str | None) -> None:
+    def _move(self, network: Network, name: str) -> None:
         """Join another network; the values go along in its dtype."""
         self._network = network
         self._values = {key: values.astype(self.dtype) for key, values in self._values.items()}
-        self._name = name or self._name
+        self._name = name
 
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:

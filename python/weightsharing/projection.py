@@ -430,13 +430,11 @@ class BaseProjection:
         self._weights, self._geometry, self._description = weights, geometry, description
         return self
 
-    def _ready_executor(self, backend: str | None = None, threads: int | None = None) -> Executor:
-        """Return the executor with the present weights; `backend` and `threads` are those of the network."""
+    def _ready_executor(self, network_kind: tuple[str, int | None] | None = None) -> Executor:
+        """Return the executor with the present weights, on the backend and threads of the network."""
         description = self._connected()
-        kind = (
-            self._backend or backend or self.network._backend_in_use,
-            self._threads or threads or self.network._threads_in_use,
-        )
+        backend, threads = network_kind or self.network._kind_in_use
+        kind = (self._backend or backend, self._threads or threads)
         if self._executor is None or self._executor_kind != kind:
             self._executor = make_executor(description, self.dtype, *kind)
             self._executor_kind, self._executor_version = kind, -1

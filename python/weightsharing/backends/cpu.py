@@ -123,7 +123,9 @@ class CpuRunner:
         rates = step.arrays["r"]
         batch = rates.shape[0]
         dt = np.broadcast_to(self._dt, (batch,)).copy()
-        inputs = [None if name == "t" else dt if name == "dt" else step.arrays[name] for name in program.inputs]
+        inputs = [
+            None if name == "t" else dt if name == "dt" else step.arrays[name] for name in program.inputs
+        ]
         outputs = [step.arrays[name] for name in program.outputs]
         self._schedule.update(_program(program), inputs, outputs, batch, rates.size // batch)
 

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 ACCUMULATOR = np.longdouble
 
 
-# --- Specification section 2: where the filters lie ----------------------------------------------------------
+# --- Specification section 2: where the filters lie ---------------------------------------------------------
 
 
 def filter_rank(description: SharedDescription) -> int:
@@ -212,7 +212,7 @@ def locate(coordinates: Integers, pre: Shape, padding: float | str) -> tuple[Int
     return np.ravel_multi_index(tuple(index.T), pre).astype(np.int64), inside
 
 
-# --- Taps: what every post unit reads, one element at a time -------------------------------------------------
+# --- Taps: what every post unit reads, one element at a time ------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ def synapse_taps(description: SynapsesDescription, weights: Array) -> Iterator[T
         yield Tap(description.column[synapse], inside, weights[synapse])
 
 
-# --- The one equation ----------------------------------------------------------------------------------------
+# --- The one equation ---------------------------------------------------------------------------------------
 
 
 class Reduction:
@@ -511,7 +511,7 @@ class ReferenceExecutor:
         return np.stack(columns, axis=-1).reshape(batch, *description.post)
 
 
-# --- Specification section 5: networks -----------------------------------------------------------------------
+# --- Specification section 5: networks ---------------------------------------------------------------------
 
 
 class ReferenceRunner:

@@ -1,0 +1,140 @@
+// What a CUDA kernel is told: one plain struct per launch, passed by value (at most 4 KB), the same for nvcc, NVRTC and the
+// emulation. Members have fixed widths; tables, programs and weights lie in global memory.
+#pragma once
+
+#if !defined(__CUDACC_RTC__)
+#include <stdint.h>
+#endif
+
+namespace weightsharing::cuda {
+
+// Numbers of include/weightsharing/projection.h.
+enum Reduction : int32_t { reduce_sum, reduce_max, reduce_min, reduce_mean };
+enum Outside : int32_t { outside_constant, outside_border, outside_reflect, outside_wrap, outside_ignore, outside_valid };
+
+// Bytecode in global memory; run by every thread for its own unit, slots in local memory.
+template <class T>
+struct Program {
+  const int32_t* code;  // rows of five, see include/weightsharing/program.h
+  const T* constants;
+  int32_t length;
+  int32_t slots;
+};
+
+// Rates that a projection reads: those of now, or with a delay row (step - delay) % depth of a history.
+template <class T>
+struct Source {
+  const T* rates;
+  const T* history;     // null without a delay
+  const int64_t* step;  // the step counter on the device
+  int64_t row;          // elements of one row of the history, all trials
+  int32_t depth;
+  int32_t delay;
+};
+
+// Tap k of unit q reads coordinate offset + stride * q + dilation * k.
+struct Axis {
+  int32_t pre, post, taps, stride, dilation, offset;
+};
+
+// window, bank and gather. Axes are four, those in front trivial.
+template <class T>
+struct WindowParameters {
+  Source<T> source;
+  T* post;
+  const T* weights;       // [filter][tap], a flip already applied
+  const int32_t* listed;  // gather: [unit][4] coordinate of the first tap; null for a regular grid
+  int64_t pre_size;       // elements of one trial
+  int64_t post_size;
+  int64_t pre_step[4];    // elements from one coordinate to the next
+  int64_t post_step[4];   // elements from one unit to the next
+  int64_t units;          // post units of one filter and trial
+  Axis axis[4];
+  Program<T> psp;         // of (weight, rate), when has_psp
+  T outside_value;
+  int32_t has_psp;
+  int32_t batch;
+  int32_t taps;
+  int32_t filters;        // of this launch
+  int32_t first_filter;   // its place in a post unit
+  int32_t post_unit;      // elements of post per unit of the grid (filters of the whole bank)
+  int32_t reduction;
+  int32_t outside;
+  int32_t accumulate;
+};
+
+struct PoolAxis {
+  int32_t pre, post, extent, stride;
+};
+
+template <class T>
+struct PoolParameters {
+  Source<T> source;
+  T* post;
+  int64_t pre_size, post_size;
+  int64_t pre_step[4], post_step[4];
+  PoolAxis axis[4];
+  int32_t batch;
+  int32_t reduction;
+  int32_t accumulate;
+};
+
+template <class T>
+struct SynapsesParameters {
+  Source<T> source;
+  T* post;
+  const int64_t* row_start;
+  const int32_t* column;
+  const T* weights;
+  Program<T> psp;
+  int64_t pre_size, post_size;
+  int32_t has_psp;
+  int32_t batch;
+  int32_t reduction;
+  int32_t accumulate;
+};
+
+// to[i] := program(from[i]): g of a psp f(w) * g(rate), once per rate.
+template <class T>
+struct ApplyParameters {
+  Source<T> source;
+  T* to;
+  int64_t elements;
+  Program<T> program;
+};
+
+template <class T>
+struct Operand {
+  T* data;           // null: the time t
+  int32_t per_unit;  // else one value per trial
+};
+
+// Equations of one population. Outputs with one value per trial go to `data` of trial t by unit 0; the host points them at a
+// buffer of their own, which a copy moves into place when all units are done.
+template <class T>
+struct UpdateParameters {
+  Program<T> program;
+  const Operand<T>* inputs;
+  const Operand<T>* outputs;
+  const int64_t* step;
+  double dt;
+  int64_t units;
+  int32_t batch;
+};
+
+// to[row * elements + i] := from[i], row = step % depth (depth 1: a plain copy); from null: zeros.
+template <class T>
+struct CopyParameters {
+  const T* from;
+  T* to;
+  const int64_t* step;
+  int64_t elements;
+  int32_t depth;
+};
+
+// *step += 1: the last launch of a step.
+struct AdvanceParameters {
+  int64_t* step;
+};
+
+}  // namespace weightsharing::cuda
