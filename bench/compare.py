@@ -17,10 +17,12 @@ import importlib
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +63,16 @@ class Workload:
         if LIBRARIES[engine.split(":")[0]]:
             self.engines[engine] = call
 
-    def add_torch_conv(self, weights, groups=1):
+    def add_torch_conv(self, weights, groups=1, function=lambda r: r):
         """torch on (height, width, channels) with weights (filters, height, width, channels), in both layouts."""
         rates = self.rates.reshape(*self.rates.shape[:2], -1)
-        for variant, layout in (("channels last", "channels_last"), ("planes", "contiguous_format")) if torch else ():
-            memory = getattr(torch, layout)
-            x = torch.from_numpy(rates)[None].permute(0, 3, 1, 2).contiguous(memory_format=memory)
-            w = torch.from_numpy(weights).permute(0, 3, 1, 2).contiguous(memory_format=memory)
-            call = lambda x=x, w=w: torch.nn.functional.conv2d(x, w, padding="same", groups=groups)
-            self.add(f"torch: {variant}", call)
+        if not torch:
+            return
+        for variant, layout in (("channels last", torch.channels_last), ("planes", torch.contiguous_format)):
+            x = torch.from_numpy(rates)[None].permute(0, 3, 1, 2).contiguous(memory_format=layout)
+            w = torch.from_numpy(weights).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+            conv = partial(torch.nn.functional.conv2d, weight=w, padding="same", groups=groups)
+            self.engines[f"torch: {variant}"] = lambda x=x, conv=conv: conv(function(x))
 
 
 def projection(pre, post, psp="w*pre.r", operation="sum"):
@@ -89,15 +92,20 @@ def taps(rates, weights):
         yield weights[i, j].astype(np.float64), padded[i : i + rates.shape[0], j : j + rates.shape[1]]
 
 
-def one_filter(name, size, extent):
-    r, w = numbers(size, size), numbers(extent, extent)
-    filtered = projection(r.shape, r.shape).convolve(w, method="filter")
-    work = Workload(name, filtered, r, sum(w * x for w, x in taps(r, w)))
+def one_filter(name, size, extent, psp="w*pre.r", function=lambda r: r):
+    """`function` is what the psp does to rates, NumPy's or torch's."""
+    r, w = np.abs(numbers(size, size)), numbers(extent, extent)
+    filtered = projection(r.shape, r.shape, psp).convolve(w, method="filter")
+    work = Workload(name, filtered, r, sum(w * function(x) for w, x in taps(r, w)))
     out = np.empty_like(r)
-    work.add("SciPy", lambda: ndimage.correlate(r, w, out, mode="constant"))
-    work.add("OpenCV", lambda: cv2.filter2D(r, -1, w, out, borderType=cv2.BORDER_CONSTANT))
-    work.add_torch_conv(w[None, :, :, None])
+    work.add("SciPy", lambda: ndimage.correlate(function(r), w, out, mode="constant"))
+    work.add("OpenCV", lambda: cv2.filter2D(function(r), -1, w, out, borderType=cv2.BORDER_CONSTANT))
+    work.add_torch_conv(w[None, :, :, None], function=function)
     return work
+
+
+def logarithm(r):
+    return np.log1p(r) if isinstance(r, np.ndarray) else torch.log1p(r)
 
 
 def gaussian(name, size, extent):
@@ -114,7 +122,9 @@ def gaussian(name, size, extent):
         return ndimage.correlate1d(middle, line, 1, out, mode="constant")
 
     work.add("SciPy: separable", scipy_lines)
-    work.add("OpenCV: separable", lambda: cv2.sepFilter2D(r, -1, line, line, out, borderType=cv2.BORDER_CONSTANT))
+    work.add(
+        "OpenCV: separable", lambda: cv2.sepFilter2D(r, -1, line, line, out, borderType=cv2.BORDER_CONSTANT)
+    )
     if torch:
         x, t, conv = torch.from_numpy(r)[None, None], torch.from_numpy(line), torch.nn.functional.conv2d
         down, across = t[None, None, :, None], t[None, None, None]
@@ -129,7 +139,9 @@ def bank(name, size, filters, extent):
     work = Workload(name, filtered, r, expected)
     each = [(one, np.empty_like(r)) for one in w]
     work.add("SciPy", lambda: [ndimage.correlate(r, w, out, mode="constant") for w, out in each])
-    work.add("OpenCV", lambda: [cv2.filter2D(r, -1, w, out, borderType=cv2.BORDER_CONSTANT) for w, out in each])
+    work.add(
+        "OpenCV", lambda: [cv2.filter2D(r, -1, w, out, borderType=cv2.BORDER_CONSTANT) for w, out in each]
+    )
     work.add_torch_conv(w[..., None])
     return work
 
@@ -137,7 +149,9 @@ def bank(name, size, filters, extent):
 def channels(name, size, count):
     r, w = numbers(size, size, count), numbers(count, 3, 3, count)
     expected = sum(x @ w for w, x in taps(r, w.transpose(1, 2, 3, 0)))
-    work = Workload(name, projection(r.shape, r.shape).convolve(w, method="filter", multiple=True), r, expected)
+    work = Workload(
+        name, projection(r.shape, r.shape).convolve(w, method="filter", multiple=True), r, expected
+    )
     work.add_torch_conv(w)
     return work
 
@@ -171,7 +185,9 @@ def max_pooling(name, size, layers):
         x = torch.from_numpy(r)
         q = [x[i::2, j::2] for i, j in np.ndindex(2, 2)]
         work.add("torch: max_pool2d", lambda: torch.nn.functional.max_pool2d(x[None].permute(0, 3, 1, 2), 2))
-        work.add("torch: maximum", lambda: torch.maximum(torch.maximum(q[0], q[1]), torch.maximum(q[2], q[3])))
+        work.add(
+            "torch: maximum", lambda: torch.maximum(torch.maximum(q[0], q[1]), torch.maximum(q[2], q[3]))
+        )
     return work
 
 
@@ -187,34 +203,18 @@ def max_window(name, size, extent):
     work.add("SciPy", lambda: ndimage.maximum_filter(r, extent, None, out, "constant", -np.inf, to_unit))
     work.add("OpenCV", lambda: cv2.dilate(r, box, out, anchor=(0, 0)))
     if torch:
-        x, last = torch.from_numpy(r)[None, None], extent - 1
-        pool, pad = torch.nn.functional.max_pool2d, torch.nn.functional.pad
-        padded = lambda: pad(x, (0, last, 0, last), value=-torch.inf)
-        work.add("torch: separable", lambda: pool(pool(padded(), (extent, 1), 1), (1, extent), 1))
-    return work
-
-
-def logarithm(name, size, extent):
-    r, w = np.abs(numbers(size, size)), numbers(extent, extent)
-    filtered = projection(r.shape, r.shape, psp="w*log(1+pre.r)").convolve(w, method="filter")
-    work = Workload(name, filtered, r, sum(w * np.log(1 + x) for w, x in taps(r, w)))
-    out, part = np.empty_like(r), np.empty_like(r)
-
-    def logarithms():
-        return np.log(np.add(r, 1, out=part), out=part)
-
-    work.add("SciPy", lambda: ndimage.correlate(logarithms(), w, out, mode="constant"))
-    work.add("OpenCV", lambda: cv2.filter2D(logarithms(), -1, w, out, borderType=cv2.BORDER_CONSTANT))
-    if torch:
-        x, v = torch.from_numpy(r)[None, None], torch.from_numpy(w)[None, None]
-        work.add("torch", lambda: torch.nn.functional.conv2d(torch.log1p(x), v, padding="same"))
+        x, outside = torch.from_numpy(r)[None, None], (0, extent - 1, 0, extent - 1)
+        pool, pad = torch.nn.functional.max_pool2d, partial(torch.nn.functional.pad, value=-torch.inf)
+        work.add("torch: separable", lambda: pool(pool(pad(x, outside), (extent, 1), 1), (1, extent), 1))
     return work
 
 
 def weighted_max(name, size, extent):
     r, w = numbers(size, size), numbers(extent, extent)
     expected = np.max([w * x for w, x in taps(r, w)], 0)
-    work = Workload(name, projection(r.shape, r.shape, operation="max").convolve(w, method="filter"), r, expected)
+    work = Workload(
+        name, projection(r.shape, r.shape, operation="max").convolve(w, method="filter"), r, expected
+    )
     padded, out, part = np.pad(r, extent // 2), np.empty_like(r), np.empty_like(r)
     shifts = [(float(w[i, j]), padded[i : i + size, j : j + size]) for i, j in np.ndindex(w.shape)]
 
@@ -248,7 +248,7 @@ WORKLOADS = (
     lambda: layerwise("5x5 on each layer of 512x512x32", 512, 32, 5),
     lambda: max_pooling("2x2 max pooling, 512x512x64", 512, 64),
     lambda: max_window("31x31 max at every unit, 1024x1024", 1024, 31),
-    lambda: logarithm("sum of w*log(1+r), 5x5, 1024x1024", 1024, 5),
+    lambda: one_filter("sum of w*log(1+r), 5x5, 1024x1024", 1024, 5, "w*log(1+pre.r)", logarithm),
     lambda: weighted_max("max of w*r, 5x5, 1024x1024", 1024, 5),
 )
 
@@ -292,7 +292,9 @@ def table(rows):
     yield f"| workload | {OURS}, ms | {', ms | '.join(LIBRARIES)}, ms | ours / best rival |"
     yield "|---|" + "---|" * (len(LIBRARIES) + 2)
     for one in rows:
-        cells = [f"{one['engines'][OURS]['ms']:.3g} ({one['family']}, ±{one['engines'][OURS]['spread'] / 2:.0%})"]
+        cells = [
+            f"{one['engines'][OURS]['ms']:.3g} ({one['family']}, ±{one['engines'][OURS]['spread'] / 2:.0%})"
+        ]
         for library in LIBRARIES:
             known = [(t["ms"], e) for e, t in one["engines"].items() if e.split(":")[0] == library]
             ms, engine = min(known, default=(None, ""))
@@ -303,25 +305,29 @@ def table(rows):
 
 
 def machine(threads):
-    model = "unknown"
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = {OURS: ws.__version__, "python": platform.python_version(), "numpy": np.__version__}
+    information = Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
+    model = re.search(r"model name\s*: (.*)", information)
+    versions = {OURS: ws.__version__, "Python": platform.python_version(), "NumPy": np.__version__}
     for name, module in LIBRARIES.items():
         if module:
-            versions[name] = getattr(sys.modules[module.__name__.split(".")[0]], "__version__")
+            versions[name] = importlib.import_module(module.__name__.split(".")[0]).__version__
     return {
-        "processor": model,
+        "processor": model[1] if model else platform.processor(),
         "cores": os.cpu_count(),
         "threads": threads,
-        "instruction set": ws._core.instruction_set(),
-        "system": platform.platform(terse=True),
         "versions": versions,
         "date": time.strftime("%Y-%m-%d"),
-        "load before": os.getloadavg()[0],
         "command": "python " + " ".join(sys.argv),
     }
+
+
+def busy_elsewhere():
+    """Seconds that other processes used all cores for since the machine started (Linux)."""
+    if not os.path.exists("/proc/stat"):
+        return float("nan")
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    own = os.times()
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def draw(rows, path):
@@ -364,11 +370,15 @@ def main():
         torch.set_num_threads(options.threads)
         torch.set_grad_enabled(False)
     about, rows = machine(options.threads), []
+    start, busy = time.perf_counter(), busy_elsewhere()
     for make in WORKLOADS:
         work = make()
         print(work.name, file=sys.stderr)
         rows.append(row(work, measure(work, options.rounds)))
+    # Threads that wait for each other suffer from every core that something else uses: below 0.1 is a quiet run.
+    about["cores used by other processes"] = (busy_elsewhere() - busy) / (time.perf_counter() - start)
     print("\n".join(table(rows)))
+    print(f"\nOther processes used {about['cores used by other processes']:.2f} cores.", file=sys.stderr)
     if options.output:
         options.output.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
     if options.figure:

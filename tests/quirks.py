@@ -125,7 +125,10 @@ def _match_channels(call: Call) -> Call:
     assert call.weights is not None
     channels, given = call.pre_geometry[-1], call.weights.shape[-1]
     missing = [(0, 0)] * (call.weights.ndim - 1) + [(0, max(channels - given, 0))]
-    return replace(call, weights=np.pad(call.weights, missing)[..., :channels])
+    # A mean still divides by the size that the filters had.
+    share = channels / given if call.operation == "mean" else 1.0
+    term = call.term.replace("{sum}", f"({{sum}} * {share!r})")
+    return replace(call, weights=np.pad(call.weights, missing)[..., :channels], term=term)
 
 
 def _shift_flipped_channels(call: Call) -> Call:
@@ -269,7 +272,7 @@ QUIRKS = {
         "Delays of rates that a script assigns",
         "Rates written before step s arrive in step s without a delay and in step s + n with a delay of n "
         ">= 2 steps; a delay of one step is none.",
-        "The same.",
+        "The same. It is no difference, but it surprises: n = 1 and n = 0 do not differ.",
         "The results are the same in every step.",
         lambda call: call,
         _everywhere,

@@ -306,24 +306,33 @@ def test_more_slots_than_there_are_is_an_error():
         ("Uniform(0, 1)", 0, "unknown function"),
         ("sum(w)", 0, "unknown function"),
         ("w[0]", 1, "unexpected character '['"),
-        ("w if pre.r", 0, "missing here"),
-        ("w +", 3, "missing here"),
-        ("w + * 2", 4, "missing here"),
-        ("2 w", 2, "missing here"),
-        ("w//2", 2, "missing here"),
+        ("w if pre.r", None, "not an expression"),
+        ("w not w", None, "not an expression"),
+        ("w is w not w", None, "not an expression"),
+        ("w +", 3, "operand is missing"),
+        ("(w + )", 4, "operand is missing"),
+        ("w and or w", 6, "operand is missing"),
+        ("exp(w)w", 6, "operator is missing"),
+        ("w if else 2", 5, "operand is missing"),
+        ("w + * 2", 4, "operand is missing"),
+        ("2 w", 2, "operator is missing"),
+        ("exp(, w)", None, "not an expression"),
+        ("w//2", 2, "operand is missing"),
         ("f(w)(w)", 0, "not allowed"),
         ("(w, w)", 0, "not allowed"),
-        ("exp(*w)", 4, "not allowed"),
-        ("exp(**w)", 0, "not allowed"),
+        ("exp(*w)", 4, "operand is missing"),
+        ("exp(**w)", 4, "operand is missing"),
         ("w, w", 1, "unexpected ','"),
         ("(w", 0, "not closed"),
         ("w)", 1, "unexpected ')'"),
         ("w = 2", 2, "compare with =="),
         ("exp(x=2)", 5, "compare with =="),
         ("w; w", 1, "unexpected ';'"),
-        ("lambda w: w", 8, "unexpected ':'"),
+        ("lambda w: w", 7, "operator is missing"),
+        ("w: w", 1, "unexpected ':'"),
         ("if w: 2", 0, "if condition: value else: value"),
-        ("if w 2 else: 3", 0, "if condition: value else: value"),
+        ("if w 2 else: 3", 5, "operator is missing"),
+        ("if w else: 3", 0, "if condition: value else: value"),
         ("2*if w: if w: 2 else: 3", 2, "if condition: value else: value"),
         ("exp(w, w)", 0, "takes 1 argument, not 2"),
         ("max(w)", 0, "takes 2 or more arguments, not 1"),
@@ -342,7 +351,9 @@ def test_errors_show_the_place(text, column, message):
     said = str(caught.value)
     assert isinstance(caught.value, ValueError) and message in said
     first, shown, caret = said.split("\n")[:3]
-    assert first.startswith("psp: ") and shown == f"    {text}" and caret == " " * (4 + column) + "^"
+    assert first.startswith("psp: ") and shown == f"    {text}"
+    # Where None stands Python's parser decides, which versions of Python do differently.
+    assert caret == " " * (len(caret) - 1) + "^" if column is None else caret == " " * (4 + column) + "^"
 
 
 def test_errors_list_what_is_allowed():

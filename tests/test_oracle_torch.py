@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import weightsharing as ws
 
 FOLDER = Path(__file__).parent / "oracle" / "torch"

@@ -61,6 +61,21 @@ struct WindowParameters {
   int32_t reduction;
   int32_t outside;
   int32_t accumulate;
+  // Only the fast kernels read these. Layers that share all weights: with inner > 1 every column of axis 3 holds so many
+  // neighbouring units, in pre and post alike, and pre_step[3] = post_step[3] = inner. Never 0.
+  int32_t inner;
+  int32_t packed_filters;  // filters of this launch, rounded up to whole blocks of bank_gemm
+  const T* packed;         // [tap][packed_filters], zeros behind the last filter, 16-byte aligned
+};
+
+// A window whose filter is a sum of few products: weight[i][j] = sum over terms of row_factor[i] * column_factor[j].
+template <class T>
+struct SeparableParameters {
+  WindowParameters<T> window;
+  const T* row_factors;     // [term][taps of axis 2]
+  const T* column_factors;  // [term][taps of axis 3]
+  T rate_bound;             // from here on a product of two passes might overflow where the window would not
+  int32_t terms;
 };
 
 struct PoolAxis {
@@ -77,6 +92,9 @@ struct PoolParameters {
   int32_t batch;
   int32_t reduction;
   int32_t accumulate;
+  // Only pool_rows reads these.
+  int32_t inner;  // neighbouring elements per coordinate of axis 3, in pre and post alike: pre_step[3] = inner
+  int32_t units;  // units of axis 3 per block
 };
 
 template <class T>

@@ -61,17 +61,24 @@ def whole_tuple(name: str, values: Any, axes: int, what: str = "one entry per ax
     TypeError
         If an entry is not a whole number.
     ValueError
-        If there is another number of entries.
+        If there is another number of entries, or one is beyond 2**62.
     """
     if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)) or np.ndim(values) == 0:
-        return (whole_number(name, values),) * axes
+        return _countable(name, (whole_number(name, values),) * axes)
     entries = tuple(whole_number(f"{name}[{axis}]", value) for axis, value in enumerate(values))
     if len(entries) != axes:
         raise ValueError(f"{name} is {entries}; expected one number or {what} ({axes}).")
+    return _countable(name, entries)
+
+
+def _countable(name: str, entries: Shape) -> Shape:
+    """Return the entries if they are of a size that 64-bit integers can still add up."""
+    if any(abs(entry) >= 2**62 for entry in entries):
+        raise ValueError(f"{name} is {entries}; expected numbers below 2**62.")
     return entries
 
 
-def check_output(out: Any, shape: Shape, dtype: np.dtype[Any], rates: Any) -> None:
+def check_output(out: Any, shape: Shape, dtype: np.dtype[Any], rates: Array) -> None:
     """Raise unless `out` can take a result of this shape and dtype in place."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out is a {type(out).__name__}; expected a NumPy array of shape {shape}, {dtype}.")
@@ -83,5 +90,5 @@ def check_output(out: Any, shape: Shape, dtype: np.dtype[Any], rates: Any) -> No
         raise ValueError("out is read-only; pass an array that can be written.")
     if not (out.flags.c_contiguous and out.flags.aligned):
         raise ValueError(f"out has the strides {out.strides}; expected a C-contiguous, aligned array.")
-    if isinstance(rates, np.ndarray) and np.shares_memory(out, rates):
+    if np.shares_memory(out, rates):
         raise ValueError("out overlaps the rates in memory; pass a separate array.")

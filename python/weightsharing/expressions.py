@@ -240,6 +240,7 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _Word = tuple[str | None, Token]  # spelling for Python, None for an operand
+_PREFIXES = ("+", "-", "not")
 _KEYWORDS = ("if", "else", "and", "or", "not", "is")
 
 Function = Callable[[Sequence[Node]], Node]
@@ -379,7 +380,7 @@ class Reader:
                 f"brackets and conditionals are nested more than {MAXIMUM_NESTING} deep",
                 tokens[at - 1].position,
             )
-        operand_before = False
+        start, operand_before = at, False
         while at < len(tokens):
             token = tokens[at]
             if token.text in (")", ",", ":") or self._is_else(tokens, at):
@@ -402,9 +403,17 @@ class Reader:
                 at = self._rewrite_conditional(tokens, at, out, nesting + 1) - 1
                 operand_before = True
             else:
-                operand_before = token.kind in ("name", "number")
-                out.append((None if operand_before else "**" if token.text == "^" else token.text, token))
+                operand = token.kind in ("name", "number")
+                if operand and operand_before:
+                    raise self.error("an operator is missing here", token.position, allowed=True)
+                if not operand and not operand_before and token.text not in _PREFIXES:
+                    raise self.error("an operand is missing here", token.position, allowed=True)
+                out.append((None if operand else "**" if token.text == "^" else token.text, token))
+                operand_before = operand
             at += 1
+        if at > start and not operand_before:
+            last = tokens[at - 1]
+            raise self.error("an operand is missing here", last.position + len(last.text), allowed=True)
         return at
 
     def _rewrite_conditional(self, tokens: list[Token], at: int, out: list[_Word], nesting: int) -> int:
@@ -457,11 +466,9 @@ class _Conversion:
         try:
             body = ast.parse(self.source, mode="eval").body
         except SyntaxError as error:
-            # `offset` counts from 1, and is 0 or beyond the text where the text ends too early.
+            # Python counts from 1, and where the text ends too early from nowhere.
             place = self.position(error.offset - 1 if error.offset else len(self.source))
-            raise self.reader.error(
-                "an operand or an operator is missing here", place, allowed=True
-            ) from None
+            raise self.reader.error("this is not an expression", place, allowed=True) from None
         except (RecursionError, MemoryError):
             raise self.too_deep(self.words[0].position) from None
         return self.convert(body, MAXIMUM_DEPTH)

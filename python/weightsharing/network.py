@@ -15,7 +15,7 @@ from .arrays import Array
 from .backends import make_runner, thread_count, usable_backend
 from .errors import StateError
 from .expressions import OPCODES
-from .population import Population, checked_dtype
+from .population import MOST_UNITS, Population, checked_dtype
 from .schedule import ClearSum, Project, PushHistory, Runner, Schedule, Step, Update
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .projection import BaseProjection, Synapse
 
 _NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
-
-# Times are divided by dt; 0.3 / 0.1 must be 3.
-_TOLERANCE = 1e-6
 
 
 class Network:
@@ -293,6 +290,8 @@ class Network:
             self._threads if threads is None else thread_count(threads),
         )
         self._check_uniform(kind[0])
+        for population in self._populations:
+            population._fetch_all()
         histories = self._new_histories()
         schedule = Schedule(tuple(self._steps(histories, kind)), self._run_dtype(), self._dt, self._seed)
         self._runner = make_runner(schedule, *kind)
@@ -343,13 +342,25 @@ class Network:
         self._check_compiled()
         for population, values in self._initial.items():
             for name, initial in values.items():
-                population._array(name)[...] = initial
+                self._fill(population._array(name), initial)
             for sums in population._sums.values():
-                sums[...] = 0.0
+                self._fill(sums, 0.0)
         for history in self._histories.values():
-            history[...] = 0.0
+            self._fill(history, 0.0)
         self._random_generator.bit_generator.state = self._initial_draws
         self._steps_done = 0
+
+    def _fetch(self, array: Array) -> Array:
+        """Return an array of a population, up to date."""
+        if self._runner is not None:
+            self._runner.fetch(array)
+        return array
+
+    def _fill(self, array: Array, values: Any) -> None:
+        """Assign to an array of a population or history."""
+        array[...] = values
+        if self._runner is not None:
+            self._runner.assigned(array)
 
     def _run(self, steps: int) -> None:
         runner = self._check_compiled()
@@ -398,7 +409,13 @@ class Network:
 
     def _delay_steps(self, projection: BaseProjection) -> int:
         """Delay of a projection in steps; up to one step is no delay."""
-        steps = math.floor(projection.delays / self._dt * (1.0 + _TOLERANCE))
+        exact = projection.delays / self._dt
+        if exact * projection.pre.size >= MOST_UNITS:
+            raise ValueError(
+                f"delays is {projection.delays} ms, {exact} steps of dt = {self._dt} ms: more than can be stored "
+                f"of the {projection.pre.size} units of pre; choose a smaller delay."
+            )
+        steps = math.floor(exact + _tolerance(exact))
         return steps if steps > 1 else 0
 
     def _new_histories(self) -> dict[Population, Array]:
@@ -455,13 +472,20 @@ def _checked_name(name: str | None, default: str) -> str:
     return name or default
 
 
+def _tolerance(steps: float) -> float:
+    """How far a quotient of times may lie from the number of steps that is meant: 0.3 / 0.1 must be 3."""
+    return max(1e-6, 1e-15 * steps)
+
+
 def _whole_steps(duration: Any, dt: float) -> int:
     """Number of steps in a time, or an error that says which times are possible."""
     time = finite_number("duration", duration)
     if time < 0.0:
         raise ValueError(f"duration is {time} ms; expected 0 or more.")
+    if time / dt >= 2.0**62:
+        raise ValueError(f"duration is {time} ms, more steps of dt = {dt} ms than can be counted.")
     steps = round(time / dt)
-    if abs(time / dt - steps) > _TOLERANCE * max(steps, 1):
+    if abs(time / dt - steps) > _tolerance(steps):
         raise ValueError(
             f"duration is {time} ms, {time / dt} steps of dt = {dt} ms; expected a whole number of steps, "
             f"for example {steps * dt} ms."

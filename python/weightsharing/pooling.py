@@ -107,9 +107,9 @@ def connect_pooling(projection: Self, psp: Expression, extent: Any, stride: Any,
         extent=None if extent is None else whole_tuple("extent", extent, len(pre)),
         stride=None if stride is None else whole_tuple("stride", stride, len(pre)),
     )
-    description = PoolingDescription(
-        pre, post, tuple(geometry.extent), tuple(geometry.stride), projection.operation, psp=psp
-    )
+    # Boxes are clipped anyhow; counting the elements of a larger one could overflow.
+    within = tuple(map(min, geometry.extent, pre))
+    description = PoolingDescription(pre, post, within, tuple(geometry.stride), projection.operation, psp=psp)
     return projection._connect(description, delays)
 
 

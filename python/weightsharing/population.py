@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 # Elements of the largest array whose bytes can still be counted.
-_MOST_UNITS = 2**58
+MOST_UNITS = 2**58
 
 
 class Population:
@@ -198,7 +198,9 @@ class Population:
         if not isinstance(target, str):
             raise TypeError(f"target is a {type(target).__name__}; expected a name such as 'exc'.")
         sums = self._sums.get(target)
-        return frozen(np.zeros(self._geometry, self.dtype) if sums is None else sums[0].copy())
+        if sums is None:
+            return frozen(np.zeros(self._geometry, self.dtype))
+        return frozen(self._network._fetch(sums)[0].copy())
 
     def __getattr__(self, name: str) -> Any:
         # Python asks here only for what the class does not define.
@@ -221,14 +223,14 @@ class Population:
         return {"r": None} if self._neuron is None else self._neuron.attributes
 
     def _read(self, name: str) -> Any:
-        values = self._array(name)[0]
+        values = self._network._fetch(self._array(name))[0]
         return frozen(values.copy()) if self._is_local(name) else values.item()
 
     def _assign(self, name: str, values: Any) -> None:
         shape = self._geometry if self._is_local(name) else ()
         if isinstance(values, (Uniform, Normal)):
             values = values.sample(shape, self._network.random_generator)
-        self._array(name)[...] = shaped_array(name, values, shape, self.dtype)
+        self._network._fill(self._array(name), shaped_array(name, values, shape, self.dtype))
 
     def _is_local(self, name: str) -> bool:
         """Whether each unit has its own value."""
@@ -251,6 +253,11 @@ class Population:
                 values[...] = initial
             self._values[name] = values
         return self._values[name]
+
+    def _fetch_all(self) -> None:
+        """Bring all values up to date, before another runner takes them over."""
+        for values in (*self._values.values(), *self._sums.values()):
+            self._network._fetch(values)
 
     def _sum_array(self, target: str) -> Array:
         """The sum of a target, (batch, \\*geometry), allocated when first used and then never moved."""
@@ -285,6 +292,6 @@ def _checked_geometry(geometry: Any) -> Shape:
         raise ValueError(f"geometry is {sizes}, {len(sizes)} dimensions; expected 1 to 4.")
     if min(sizes) < 1:
         raise ValueError(f"geometry is {sizes}; every axis needs at least one unit.")
-    if math.prod(sizes) > _MOST_UNITS:
+    if math.prod(sizes) > MOST_UNITS:
         raise ValueError(f"geometry is {sizes}: more units than can be addressed; choose a smaller one.")
     return sizes

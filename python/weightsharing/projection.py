@@ -391,7 +391,7 @@ class BaseProjection:
         if out is None:
             out = np.empty(shape, dtype=self.dtype)
         else:
-            check_output(out, shape, self.dtype, r)
+            check_output(out, shape, self.dtype, rates)
         trials = prod(batch)
         if trials:
             rates = np.require(rates, self.dtype, ("C_CONTIGUOUS", "ALIGNED"))

@@ -115,6 +115,23 @@ class Runner(Protocol):
     def run(self, first: int, steps: int) -> None:
         """Run steps ``first`` to ``first + steps - 1``; the network counts, a runner has no clock."""
 
+    def fetch(self, array: Array) -> None:
+        """Bring an array of the schedule up to date, before Python reads it."""
+
+    def assigned(self, array: Array) -> None:
+        """Take note that Python has changed an array of the schedule."""
+
+
+class HostRunner:
+    """Part of every runner that computes on the arrays themselves."""
+
+    def fetch(self, array: Array) -> None:
+        """Nothing to do: there is one array only."""
+
+    def assigned(self, array: Array) -> None:
+        """Nothing to do: there is one array only."""
+
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -3,6 +3,7 @@
 ========== =========================================================================
 reference  NumPy, as plain as the specification: slow, the judge of the others
 cpu        compiled loops, vectorised and threaded; what ``'auto'`` means
+cuda       hand-written kernels on an NVIDIA GPU, state stays there
 ========== =========================================================================
 """
 
@@ -17,9 +18,8 @@ from ..arguments import whole_number
 from ..description import Description
 from ..schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
+from .cuda import CudaExecutor, CudaRunner, why_not_cuda
 from .reference import ReferenceExecutor, ReferenceRunner
-
-_NOT_BUILT = "not built: this version computes on the CPU only"
 
 
 def backends() -> dict[str, str]:
@@ -30,7 +30,7 @@ def backends() -> dict[str, str]:
     dict
         Name of every backend and ``'usable'``, or the reason why it cannot be used here.
     """
-    return {"cpu": "usable", "cuda": _NOT_BUILT, "cupy": _NOT_BUILT, "reference": "usable"}
+    return {"cpu": "usable", "cuda": why_not_cuda() or "usable", "reference": "usable"}
 
 
 def usable_backend(name: str) -> str:
@@ -67,6 +67,8 @@ def make_executor(
     """Make the executor of one projection; `backend` as `usable_backend` returns it."""
     if backend == "reference":
         return ReferenceExecutor(description, dtype)
+    if backend == "cuda":
+        return CudaExecutor(description, dtype)
     return CpuExecutor(description, dtype, threads)
 
 
@@ -74,6 +76,8 @@ def make_runner(schedule: Schedule, backend: str, threads: int | None) -> Runner
     """Make the runner of a network; the executors of its steps are of the same backend."""
     if backend == "reference":
         return ReferenceRunner(schedule)
+    if backend == "cuda":
+        return CudaRunner(schedule)
     return CpuRunner(schedule, threads)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .. import _core
 from ..arrays import Array
 from ..description import Description, PoolingDescription, SharedDescription
 from ..expressions import Expression, Program
-from ..schedule import ClearSum, Project, PushHistory, Schedule, Update
+from ..schedule import ClearSum, HostRunner, Project, PushHistory, Schedule, Update
 
 
 def shared_geometry(description: SharedDescription) -> _core.SharedGeometry:
@@ -33,7 +34,8 @@ def shared_geometry(description: SharedDescription) -> _core.SharedGeometry:
     )
 
 
-def _program(program: Program) -> _core.Program:
+def core_program(program: Program) -> _core.Program:
+    """Hand bytecode to the core, which checks it."""
     return _core.Program(
         code=program.code,
         constants=list(program.constants),
@@ -44,50 +46,53 @@ def _program(program: Program) -> _core.Program:
 
 
 def _one_sided(expression: Expression, name: str) -> _core.Program | None:
-    return None if expression.is_identity else _program(expression.program((name,)))
+    return None if expression.is_identity else core_program(expression.program((name,)))
 
 
-def _psp(psp: Expression) -> _core.Psp:
-    """Split into f(w) * g(pre.r) where that is possible; the identity needs no program."""
-    parts = psp.split()
-    if parts is None:
-        return _core.Psp(general=_program(psp.program(("w", "pre.r"))))
-    of_weight, of_rate = parts
-    return _core.Psp(weight=_one_sided(of_weight, "w"), rate=_one_sided(of_rate, "pre.r"))
-
-
-def _engine(description: Description, dtype: str, threads: int) -> _core.Engine:
+def core_geometry(description: Description) -> Any:
+    """Check the shapes of any description; raises ValueError that names them and the remedy."""
     if isinstance(description, SharedDescription):
-        value = 0.0 if isinstance(description.padding, str) else description.padding
-        return _core.Engine.shared(
-            shared_geometry(description),
-            description.operation,
-            value,
-            _psp(description.psp),
-            dtype,
-            description.algorithm,
-            threads,
-        )
+        return shared_geometry(description)
     if isinstance(description, PoolingDescription):
-        pooled = _core.PoolingGeometry(
+        return _core.PoolingGeometry(
             pre=description.pre, post=description.post, extent=description.extent, stride=description.stride
         )
-        rate = _one_sided(description.psp, "pre.r")
-        return _core.Engine.pooling(pooled, description.operation, _core.Psp(rate=rate), dtype, threads)
-    synapses = _core.SynapsesGeometry(
-        pre=int(np.prod(description.pre)),
-        post=int(np.prod(description.post)),
+    return _core.SynapsesGeometry(
+        pre=prod(description.pre),
+        post=prod(description.post),
         row_start=description.row_start,
         column=description.column,
     )
-    return _core.Engine.synapses(synapses, description.operation, _psp(description.psp), dtype, threads)
+
+
+def core_psp(description: Description) -> _core.Psp:
+    """Split the psp into f(w) * g(pre.r) where that is possible; the identity needs no program."""
+    psp = description.psp
+    if isinstance(description, PoolingDescription):
+        return _core.Psp(rate=_one_sided(psp, "pre.r"))
+    parts = psp.split()
+    if parts is None:
+        return _core.Psp(general=core_program(psp.program(("w", "pre.r"))))
+    of_weight, of_rate = parts
+    return _core.Psp(weight=_one_sided(of_weight, "w"), rate=_one_sided(of_rate, "pre.r"))
 
 
 class CpuExecutor:
     """One connected projection on the CPU."""
 
     def __init__(self, description: Description, dtype: Any, threads: int | None = None) -> None:
-        self.engine = _engine(description, np.dtype(dtype).name, threads or 0)
+        geometry, psp = core_geometry(description), core_psp(description)
+        kind = (np.dtype(dtype).name, threads or 0)
+        if isinstance(description, SharedDescription):
+            value = 0.0 if isinstance(description.padding, str) else description.padding
+            name, count = kind
+            self.engine = _core.Engine.shared(
+                geometry, description.operation, value, psp, name, description.algorithm, count
+            )
+        elif isinstance(description, PoolingDescription):
+            self.engine = _core.Engine.pooling(geometry, description.operation, psp, *kind)
+        else:
+            self.engine = _core.Engine.synapses(geometry, description.operation, psp, *kind)
 
     def set_weights(self, weights: Sequence[Array]) -> None:
         self.engine.set_weights(list(weights))
@@ -99,7 +104,7 @@ class CpuExecutor:
         return {"backend": "cpu", **self.engine.describe()}
 
 
-class CpuRunner:
+class CpuRunner(HostRunner):
     """A network's step as a flat list in C++; the loop over the steps holds no Python and no lock."""
 
     def __init__(self, schedule: Schedule, threads: int | None = None) -> None:
@@ -127,7 +132,7 @@ class CpuRunner:
             None if name == "t" else dt if name == "dt" else step.arrays[name] for name in program.inputs
         ]
         outputs = [step.arrays[name] for name in program.outputs]
-        self._schedule.update(_program(program), inputs, outputs, batch, rates.size // batch)
+        self._schedule.update(core_program(program), inputs, outputs, batch, rates.size // batch)
 
     def run(self, first: int, steps: int) -> None:
         self._schedule.run(first, steps)

@@ -23,7 +23,7 @@ from ..description import (
     SharedDescription,
     SynapsesDescription,
 )
-from ..schedule import ClearSum, Project, Schedule, Step, Update
+from ..schedule import ClearSum, HostRunner, Project, Schedule, Step, Update
 
 Integers = NDArray[np.int64]
 Array = NDArray[Any]
@@ -514,7 +514,7 @@ class ReferenceExecutor:
 # --- Specification section 5: networks ---------------------------------------------------------------------
 
 
-class ReferenceRunner:
+class ReferenceRunner(HostRunner):
     """A network's step, repeated in a plain Python loop.
 
     Parameters

@@ -1,0 +1,53 @@
+// Where a thread is, and which element a coordinate stands for.
+#pragma once
+
+#include "cuda/device.h"
+#include "cuda/params.h"
+
+namespace weightsharing::cuda {
+
+inline __device__ int64_t thread_index() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+// Index of the pre element that stands for coordinate u of an axis of n, or -1 when that is the padding value.
+// Nothing is computed for the coordinates inside: a division costs more than all else here.
+template <class Index>
+inline __device__ Index place(Index u, Index n, int32_t outside) {
+  if (u >= 0 && u < n) return u;
+  switch (outside) {
+    case outside_border:
+      return u < 0 ? 0 : n - 1;
+    case outside_wrap:
+      u %= n;
+      return u < 0 ? u + n : u;
+    case outside_reflect: {
+      if (n == 1) return 0;
+      const Index period = 2 * (n - 1);
+      u %= period;
+      if (u < 0) u += period;
+      return u < n ? u : period - u;
+    }
+    default:
+      return -1;
+  }
+}
+
+// Rates as they stand in this step. step - delay may lie before the start: rows are counted modulo the depth, from
+// below as well.
+template <class T>
+inline __device__ const T* source_rates(const Source<T>& source) {
+  if (!source.history) return source.rates;
+  const int64_t row = (*source.step - source.delay) % source.depth;
+  return source.history + (row < 0 ? row + source.depth : row) * source.row;
+}
+
+// Taps along one axis that lie inside pre, from the unit's first tap.
+inline __device__ int32_t taps_inside(const Axis& a, int64_t first) {
+  const int64_t from = first < 0 ? (-first + a.dilation - 1) / a.dilation : 0;
+  const int64_t to = first < a.pre ? (a.pre - 1 - first) / a.dilation + 1 : 0;
+  const int64_t end = to < a.taps ? to : a.taps;
+  return end > from ? static_cast<int32_t>(end - from) : 0;
+}
+
+}  // namespace weightsharing::cuda

@@ -1,0 +1,182 @@
+#include "cuda/device_functions.h"
+
+#include <cuda_runtime.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace weightsharing::cuda {
+namespace {
+
+[[noreturn]] void refuse(const std::string& what, cudaError_t error) {
+  throw DeviceError(what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
+}
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // errors that do not stick must not show up in the next call
+  refuse(what, error);
+}
+
+std::atomic<int> process{0};
+
+int count() {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return devices;
+}
+
+std::string why_not() {
+  int devices = 0, driver = 0, runtime = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  cudaGetLastError();
+  if (error == cudaSuccess) return devices ? "" : "no CUDA device";
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  const auto version = [](int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); };
+  if (error == cudaErrorInsufficientDriver)
+    return driver ? "the NVIDIA driver is too old: it knows CUDA " + version(driver) + ", this build needs " + version(runtime)
+                  : "no NVIDIA driver";
+  return std::string("no CUDA device: ") + cudaGetErrorString(error);
+}
+
+void use(int device) { check(cudaSetDevice(device), "choosing the device"); }
+
+std::string name(int device) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, device), "asking for the device's name");
+  return properties.name;
+}
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, device), "asking for a device attribute");
+  return value;
+}
+
+int capability(int device) {
+  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) + attribute(cudaDevAttrComputeCapabilityMinor, device);
+}
+int multiprocessors(int device) { return attribute(cudaDevAttrMultiProcessorCount, device); }
+int shared_bytes(int device) { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device); }
+
+void* allocate(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    std::size_t available = 0, total = 0;
+    cudaMemGetInfo(&available, &total);
+    throw DeviceMemoryError("device memory exhausted: " + std::to_string(bytes) + " bytes asked for, " +
+                            std::to_string(available) + " of " + std::to_string(total) + " bytes free");
+  }
+  check(error, "allocating device memory");
+  return memory;
+}
+
+void release(void* memory) { cudaFree(memory); }  // from destructors: an error here has no one to go to
+
+void to_device(void* to, const void* from, std::size_t bytes, Stream stream) {
+  const auto s = static_cast<cudaStream_t>(stream);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, s), "copying to the device");
+  check(cudaStreamSynchronize(s), "copying to the device");  // the host array may change after the call
+}
+
+void to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
+  const auto s = static_cast<cudaStream_t>(stream);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s), "copying from the device");
+  check(cudaStreamSynchronize(s), "copying from the device");
+}
+
+void clear(void* memory, std::size_t bytes, Stream stream) {
+  check(cudaMemsetAsync(memory, 0, bytes, static_cast<cudaStream_t>(stream)), "clearing device memory");
+}
+
+void launch(const Launch& l, Stream stream) {
+  if (l.shared_bytes > 48 * 1024)
+    check(cudaFuncSetAttribute(l.kernel->function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(l.shared_bytes)),
+          l.kernel->name);
+  void* arguments[] = {const_cast<std::byte*>(l.parameters.data())};
+  check(cudaLaunchKernel(l.kernel->function, dim3(l.grid[0], l.grid[1], l.grid[2]), dim3(l.block[0], l.block[1], l.block[2]),
+                         arguments, l.shared_bytes, static_cast<cudaStream_t>(stream)),
+        l.kernel->name);
+}
+
+void synchronise(Stream stream) { check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the device"); }
+
+Stream create_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "creating a stream");
+  return stream;
+}
+void destroy_stream(Stream stream) { cudaStreamDestroy(static_cast<cudaStream_t>(stream)); }
+
+void begin_capture(Stream stream) {
+  check(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal), "capturing a step");
+}
+
+Graph end_capture(Stream stream) {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph), "capturing a step");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(error, "making a graph of a step");
+  return executable;
+}
+
+void abandon_capture(Stream stream) {
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph);
+  if (graph) cudaGraphDestroy(graph);
+  cudaGetLastError();
+}
+
+void replay(Graph graph, Stream stream) {
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream)), "running a step");
+}
+
+void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
+
+}  // namespace
+
+const DeviceFunctions& device_functions() {
+  static const DeviceFunctions table = {count,          why_not,    use,        name,          capability,  multiprocessors,
+                                        shared_bytes,   allocate,   release,    to_device,     to_host,     clear,
+                                        launch,         synchronise, create_stream, destroy_stream, begin_capture, end_capture,
+                                        abandon_capture, replay,    destroy_graph};
+  return table;
+}
+
+void check_process() {
+  const int now = static_cast<int>(getpid());
+  int before = 0;
+  if (!process.compare_exchange_strong(before, now) && before != now)
+    throw DeviceError("CUDA was used before this process was forked and cannot be used after: start processes with "
+                      "multiprocessing's 'spawn' or 'forkserver'");
+}
+
+Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {
+  check_process();
+  use(device);
+  data_ = allocate(bytes);
+}
+
+Memory::~Memory() {
+  if (process == static_cast<int>(getpid())) release(data_);
+}
+
+void Memory::upload(const void* from, Stream stream) {
+  check_process();
+  to_device(data_, from, bytes_, stream);
+}
+
+void Memory::download(void* to, Stream stream) const {
+  check_process();
+  to_host(to, data_, bytes_, stream);
+}
+
+}  // namespace weightsharing::cuda

@@ -1,0 +1,38 @@
+// The instances of the kernels by name.
+#include <stdexcept>
+
+#include "cuda/device_functions.h"
+#include "cuda/bank.cuh"
+#include "cuda/gather.cuh"
+#include "cuda/history.cuh"
+#include "cuda/pool.cuh"
+#include "cuda/synapses.cuh"
+#include "cuda/update.cuh"
+#include "cuda/window.cuh"
+
+namespace weightsharing::cuda {
+namespace {
+
+#define WEIGHTSHARING_KERNEL(...) __VA_ARGS__
+#define WEIGHTSHARING_INSTANCE(name, kernel, Parameters) \
+  {name, reinterpret_cast<const void*>(&WEIGHTSHARING_KERNEL kernel), sizeof(Parameters)},
+const Kernel table[] = {
+#include "cuda/instances.def"
+};
+#undef WEIGHTSHARING_INSTANCE
+
+}  // namespace
+
+const Kernel& kernel_named(const std::string& name) {
+  for (const Kernel& kernel : table)
+    if (name == kernel.name) return kernel;
+  throw std::invalid_argument("no kernel named " + name + " was built");
+}
+
+std::vector<std::string> kernel_names() {
+  std::vector<std::string> names;
+  for (const Kernel& kernel : table) names.push_back(kernel.name);
+  return names;
+}
+
+}  // namespace weightsharing::cuda

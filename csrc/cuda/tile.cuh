@@ -1,0 +1,199 @@
+// Tiles of pre in shared memory, with everything irregular (borders, planes outside, alignment) resolved while loading,
+// so that the loops over taps behind it are plain.
+#pragma once
+
+#include "cuda/coordinates.cuh"
+#include "cuda/reduction.cuh"
+#include "cuda/tiles.h"
+
+namespace weightsharing::cuda {
+
+// Four floats or two doubles: one 16-byte access.
+template <class T>
+struct Wide {
+  alignas(16) T element[16 / sizeof(T)];
+};
+
+// The units a block is responsible for: columns [column, ...) of the flattened last axis, rows [row, ...) of axis 2, one
+// unit of the axes 0 and 1, one trial.
+struct TilePlace {
+  int32_t column, row, outer[2], trial;
+};
+
+template <class T>
+inline __device__ TilePlace tile_place(const WindowParameters<T>& p, int32_t columns, int32_t rows) {
+  TilePlace at;
+  uint32_t index = blockIdx.x;
+  const auto next = [&](uint32_t count) {
+    const uint32_t here = index % count;
+    index /= count;
+    return static_cast<int32_t>(here);
+  };
+  at.column = next((p.axis[3].post * p.inner + columns - 1) / columns) * columns;
+  at.row = next((p.axis[2].post + rows - 1) / rows) * rows;
+  at.outer[1] = next(p.axis[1].post);
+  at.outer[0] = next(p.axis[0].post);
+  at.trial = static_cast<int32_t>(index);
+  return at;
+}
+
+// Elements [begin, begin + vectors * wide) of the flattened rows [first_row, first_row + rows) of one plane, as the
+// padding continues them; `plane` is null for a plane outside. `begin` is a multiple of wide, so that whole accesses are
+// aligned where the rows of pre are. All threads of the block call it; the copies still have to be waited for.
+template <class T>
+inline __device__ void load_tile(const WindowParameters<T>& p, const T* plane, int32_t begin, int32_t first_row,
+                                 int32_t rows, int32_t vectors, T* tile) {
+  constexpr int32_t wide = 16 / sizeof(T);
+  const int32_t length = p.axis[3].pre * p.inner;
+  const T fill = p.outside == outside_ignore ? T(0) : p.outside_value;
+  const bool aligned =
+      (reinterpret_cast<uintptr_t>(plane) | static_cast<uintptr_t>(p.pre_step[2] * sizeof(T))) % 16 == 0;
+  const int32_t threads = blockDim.x, row_step = threads / vectors, vector_step = threads % vectors;
+  int32_t row = threadIdx.x / vectors, vector = threadIdx.x % vectors;
+  while (row < rows) {
+    T* to = tile + (row * vectors + vector) * wide;
+    const int32_t x = begin + vector * wide, y = plane ? place(first_row + row, p.axis[2].pre, p.outside) : -1;
+    if (y < 0) {
+      WEIGHTSHARING_UNROLL
+      for (int32_t k = 0; k < wide; ++k) to[k] = fill;
+    } else {
+      const T* from = plane + y * p.pre_step[2];
+      if (x >= 0 && x + wide <= length) {
+        if (aligned) {
+          cp_async<16>(to, from + x);
+        } else {
+          WEIGHTSHARING_UNROLL
+          for (int32_t k = 0; k < wide; ++k) cp_async<sizeof(T)>(to + k, from + x + k);
+        }
+      } else {
+        for (int32_t k = 0; k < wide; ++k) {
+          const int32_t column = (x + k >= 0 ? x + k : x + k - p.inner + 1) / p.inner;  // rounded down
+          const int32_t u = place(column, p.axis[3].pre, p.outside);
+          to[k] = u < 0 ? fill : from[u * p.inner + (x + k - column * p.inner)];
+        }
+      }
+    }
+    row += row_step;
+    vector += vector_step;
+    if (vector >= vectors) {
+      vector -= vectors;
+      ++row;
+    }
+  }
+}
+
+// Calls visit(plane, taps) for every pair of outer taps of the block's units: the plane of pre they read, null when
+// outside, and the pair's first tap. Planes that take no part are left out.
+template <class T, class Visit>
+inline __device__ void for_planes(const WindowParameters<T>& p, const TilePlace& at, Visit visit) {
+  const T* rates = source_rates(p.source) + at.trial * p.pre_size;
+  const int32_t plane_taps = p.axis[2].taps * p.axis[3].taps;
+  int32_t tap = 0;
+  for (int32_t i = 0; i < p.axis[0].taps; ++i) {
+    const int32_t u0 = place(p.axis[0].offset + p.axis[0].stride * at.outer[0] + p.axis[0].dilation * i, p.axis[0].pre,
+                             p.outside);
+    for (int32_t j = 0; j < p.axis[1].taps; ++j, tap += plane_taps) {
+      const int32_t u1 = place(p.axis[1].offset + p.axis[1].stride * at.outer[1] + p.axis[1].dilation * j,
+                               p.axis[1].pre, p.outside);
+      const bool outside = u0 < 0 || u1 < 0;
+      if (outside && p.outside == outside_ignore) continue;
+      visit(outside ? nullptr : rates + u0 * p.pre_step[0] + u1 * p.pre_step[1], tap);
+    }
+  }
+}
+
+// What a mean divides by, rows and outer axes only; the column's share is taps_inside of axis 3.
+template <class T>
+inline __device__ int64_t inside_of_row(const WindowParameters<T>& p, const TilePlace& at, int32_t row) {
+  int64_t count = taps_inside(p.axis[2], p.axis[2].offset + static_cast<int64_t>(p.axis[2].stride) * row);
+  WEIGHTSHARING_UNROLL
+  for (int d = 0; d < 2; ++d)
+    count *= taps_inside(p.axis[d], p.axis[d].offset + static_cast<int64_t>(p.axis[d].stride) * at.outer[d]);
+  return count;
+}
+
+// A sum becomes a mean where that is asked for; `column` is flattened.
+template <int reduction, class T>
+inline __device__ T finish_unit(const WindowParameters<T>& p, const TilePlace& at, int32_t row, int32_t column, T value) {
+  if (reduction != reduce_sum || p.reduction != reduce_mean) return value;
+  if (p.outside != outside_ignore) return value / static_cast<T>(p.taps);
+  const int64_t first = p.axis[3].offset + static_cast<int64_t>(p.axis[3].stride) * (column / p.inner);
+  const int64_t count = inside_of_row(p, at, row) * taps_inside(p.axis[3], first);
+  return count > 0 ? value / static_cast<T>(count) : T(0);
+}
+
+// Post element of the block's row 0 and column 0 of filter `filter`.
+template <class T>
+inline __device__ T* post_plane(const WindowParameters<T>& p, const TilePlace& at, int32_t filter) {
+  return p.post + at.trial * p.post_size + at.outer[0] * p.post_step[0] + at.outer[1] * p.post_step[1] +
+         p.first_filter + filter;
+}
+
+// Adds `taps` taps that lie one row of the tile apart: sum[r] gets rows r, r + 1, ..., so that a loaded value feeds all of
+// them. `column` points at the element of the first row; weights lie `weight_step` apart.
+template <int reduction, int rows, int columns, class T>
+inline __device__ void slide_down(const T* column, int32_t pitch, const T* weights, int32_t weight_step, int32_t taps,
+                                  T (&sum)[rows][columns]) {
+  T window[rows][columns];
+  WEIGHTSHARING_UNROLL
+  for (int r = 0; r < rows; ++r)
+    WEIGHTSHARING_UNROLL
+    for (int c = 0; c < columns; ++c) window[r][c] = column[r * pitch + 32 * c];
+  for (int32_t first = 0; first < taps; first += rows) {
+    // Rows leave the window in turn; unrolled once around, every index is known.
+    WEIGHTSHARING_UNROLL
+    for (int k = 0; k < rows; ++k) {
+      if (first + k >= taps) break;
+      const T weight = weights[(first + k) * weight_step];
+      WEIGHTSHARING_UNROLL
+      for (int r = 0; r < rows; ++r)
+        WEIGHTSHARING_UNROLL
+        for (int c = 0; c < columns; ++c)
+          sum[r][c] = contribute<reduction>(sum[r][c], weight, window[(r + k) % rows][c]);
+      if (first + k + 1 < taps)
+        WEIGHTSHARING_UNROLL
+        for (int c = 0; c < columns; ++c) window[k][c] = column[(first + k + rows) * pitch + 32 * c];
+    }
+  }
+}
+
+template <int reduction, int rows, int columns, class T>
+inline __device__ void fill(T (&sum)[rows][columns], T value) {
+  WEIGHTSHARING_UNROLL
+  for (int r = 0; r < rows; ++r)
+    WEIGHTSHARING_UNROLL
+    for (int c = 0; c < columns; ++c) sum[r][c] = value;
+}
+
+// total := total combined with part; part := identity.
+template <int reduction, int rows, int columns, class T>
+inline __device__ void flush(T (&total)[rows][columns], T (&part)[rows][columns]) {
+  WEIGHTSHARING_UNROLL
+  for (int r = 0; r < rows; ++r)
+    WEIGHTSHARING_UNROLL
+    for (int c = 0; c < columns; ++c) {
+      total[r][c] = combine<reduction>(total[r][c], part[r][c]);
+      part[r][c] = identity<reduction, T>();
+    }
+}
+
+// The thread's rows x columns results, columns 32 apart, go to post.
+template <int reduction, int rows, int columns, class T>
+inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace& at, int32_t filter, int32_t row,
+                                  int32_t column, const T (&value)[rows][columns]) {
+  T* post = post_plane(p, at, filter);
+  const int32_t length = p.axis[3].post * p.inner;
+  WEIGHTSHARING_UNROLL
+  for (int c = 0; c < columns; ++c) {
+    const int32_t x = column + 32 * c;
+    if (x >= length) continue;
+    // Layers are neighbours; without them the last axis has a step of its own.
+    T* to = post + (p.inner > 1 ? static_cast<int64_t>(x) : x * p.post_step[3]);
+    WEIGHTSHARING_UNROLL
+    for (int r = 0; r < rows; ++r)
+      if (row + r < p.axis[2].post)
+        write_unit(to + (row + r) * p.post_step[2], finish_unit<reduction>(p, at, row + r, x, value[r][c]), p.accumulate);
+  }
+}
+
+}  // namespace weightsharing::cuda

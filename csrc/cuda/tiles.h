@@ -1,0 +1,65 @@
+// Extents of the tiles, for the kernels and for whoever plans their launches. Includes nothing of CUDA.
+#pragma once
+
+#include "cuda/params.h"
+
+namespace weightsharing::cuda {
+
+// Units of one block, all filters and outer taps included; blocks are numbered columns first, then rows, axis 1, axis 0,
+// trials.
+template <class T>
+struct WindowTile {
+  static constexpr int threads = 256;
+  static constexpr int wide = 16 / sizeof(T);   // elements of one access
+  static constexpr int columns = 32 * wide;     // one access per lane
+  static constexpr int rows_per_thread = 4;
+  static constexpr int rows = threads / 32 * rows_per_thread;
+  static constexpr int lead = 4;  // elements in front of the first unit: the first aligned ones, for up to 9 taps
+};
+
+// With extents known at run time only; columns are counted on the flattened last axis (axis 3 with its layers).
+template <class T>
+struct AnyWindowTile {
+  static constexpr int threads = 256;
+  static constexpr int wide = 16 / sizeof(T);
+  static constexpr int columns_per_thread = 2;
+  static constexpr int columns = 32 * columns_per_thread;
+  static constexpr int rows_per_thread = 8;
+  static constexpr int rows = threads / 32 * rows_per_thread;
+};
+
+template <int pixels_, int filters_, int pixels_per_thread_, int filters_per_thread_>
+struct BankTile {
+  static constexpr int pixels = pixels_, filters = filters_;
+  static constexpr int pixels_per_thread = pixels_per_thread_, filters_per_thread = filters_per_thread_;
+  static constexpr int threads = pixels / pixels_per_thread * (filters / filters_per_thread);
+};
+
+struct PoolTile {
+  static constexpr int threads = 256;
+};
+
+// For launches; device code does not call these.
+#if !defined(__CUDACC_RTC__)
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Elements of one row of the shared tile, whole accesses; up to wide - 1 elements in front align the first.
+template <class T>
+inline int64_t any_window_vectors(const WindowParameters<T>& p) {
+  using Tile = AnyWindowTile<T>;
+  const int64_t reach = static_cast<int64_t>(p.axis[3].taps - 1) * p.axis[3].dilation * p.inner;
+  return divide_up(Tile::columns + reach + Tile::wide - 1, Tile::wide);
+}
+
+template <class T>
+inline int64_t any_window_shared_bytes(const WindowParameters<T>& p) {
+  using Tile = AnyWindowTile<T>;
+  const int64_t rows = Tile::rows + p.axis[2].taps - 1;
+  const int64_t tile = rows * any_window_vectors(p) * Tile::wide;
+  return (tile + static_cast<int64_t>(p.axis[2].taps) * p.axis[3].taps) * static_cast<int64_t>(sizeof(T));
+}
+
+#endif
+
+}  // namespace weightsharing::cuda
