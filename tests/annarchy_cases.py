@@ -156,10 +156,10 @@ class Case:
         return max((float(np.nanmax(np.abs(values))) for values in found), default=0.0)
 
     def build(
-        self, dtype: str, calls: Mapping[str, Call] | None = None
+        self, dtype: str, calls: Mapping[str, Call] | None = None, backend: str = "auto"
     ) -> tuple[ws.Network, dict[str, ws.Population], dict[str, Any]]:
         """Build the network as the file says, or with other `calls`, whose terms then enter the equations."""
-        network = ws.Network(dt=self.meta["dt"], dtype=dtype)
+        network = ws.Network(dt=self.meta["dt"], dtype=dtype, backend=backend)
         used = self.calls if calls is None else calls
         populations: dict[str, ws.Population] = {}
         for name, wanted in self.meta["populations"].items():
@@ -184,8 +184,8 @@ class Case:
 
     def run(self, backend: str, dtype: str, calls: Mapping[str, Call] | None = None) -> dict[str, Array]:
         """Return the rates after every step, for the populations that the file has results of."""
-        network, populations, _ = self.build(dtype, calls)
-        network.compile(backend)
+        network, populations, _ = self.build(dtype, calls, backend)
+        network.compile()
         for name, population in populations.items():
             if isinstance(population, ws.ImagePopulation):
                 pixels = self.arrays[f"image_{name}"]

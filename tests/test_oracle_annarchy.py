@@ -122,8 +122,9 @@ def test_centres_and_corners(name):
 def test_projections_called_on_arrays(name, backend):
     """The rates of all steps as one batch, without a network, if the file is about one projection."""
     case = load(name)
-    _, _, projections = case.build("float64", changed_as_the_table_says(case))
+    _, _, projections = case.build("float64", changed_as_the_table_says(case), backend)
     for call_name, projection in projections.items():
+        assert projection.describe()["backend"] == backend
         call, key = case.calls[call_name], f"in_{case.calls[call_name].pre}"
         plain = len(projections) == 1 and not case.quirks and projection.delays == 0.0 and key in case.arrays
         if plain and case.meta["populations"][call.post]["equations"] == "r = sum(exc)":

@@ -1,4 +1,5 @@
-// The module `_cuda`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime or an imitation of it.
+// The module `_cuda`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime or an
+// imitation of it.
 #include "bindings/bindings.h"
 #include "cuda/engine.h"
 
@@ -31,9 +32,10 @@ struct BoundCudaSchedule {
   DType dtype;
 };
 
-std::shared_ptr<BoundCudaEngine> bind(std::unique_ptr<cuda::Engine> engine, DType dtype, Index pre, Index post,
-                                      std::vector<Index> weights, int device) {
-  return std::make_shared<BoundCudaEngine>(BoundCudaEngine{std::move(engine), dtype, pre, post, std::move(weights), device});
+std::shared_ptr<BoundCudaEngine> bind(std::unique_ptr<cuda::Engine> engine, DType dtype, Index pre,
+                                      Index post, std::vector<Index> weights, int device) {
+  return std::make_shared<BoundCudaEngine>(
+      BoundCudaEngine{std::move(engine), dtype, pre, post, std::move(weights), device});
 }
 
 DType dtype_from(const std::string& name) {
@@ -43,11 +45,14 @@ DType dtype_from(const std::string& name) {
 }
 
 const void* host(const py::array& array, DType dtype, Index elements, const char* name) {
-  const bool right = dtype == DType::float32 ? py::isinstance<py::array_t<float>>(array) : py::isinstance<py::array_t<double>>(array);
+  const bool right = dtype == DType::float32 ? py::isinstance<py::array_t<float>>(array)
+                                             : py::isinstance<py::array_t<double>>(array);
   if (!right) throw py::type_error(std::string(name) + " has the wrong dtype");
-  if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " is not C-contiguous");
+  if (!(array.flags() & py::array::c_style))
+    throw py::value_error(std::string(name) + " is not C-contiguous");
   if (array.size() != elements)
-    throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) + " elements, expected " + std::to_string(elements));
+    throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) +
+                          " elements, expected " + std::to_string(elements));
   return array.data();
 }
 
@@ -55,8 +60,8 @@ int checked_device(int device) {
   const int devices = cuda::device_functions().count();
   if (devices == 0) throw cuda::DeviceError("CUDA cannot be used: " + cuda::device_functions().why_not());
   if (device < 0 || device >= devices)
-    throw py::index_error("device " + std::to_string(device) + ": this machine has " + std::to_string(devices) +
-                          " CUDA device(s), numbered from 0");
+    throw py::index_error("device " + std::to_string(device) + ": this machine has " +
+                          std::to_string(devices) + " CUDA device(s), numbered from 0");
   return device;
 }
 
@@ -69,13 +74,21 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
 
   m.doc() = "Projections and schedules on a CUDA device. People use the package's Python classes.";
   py::module_::import("weightsharing._core");  // geometries, programs and psps come from there
-  static py::handle memory_error = py::register_exception<cuda::DeviceMemoryError>(m, "DeviceMemoryError", PyExc_MemoryError).release();
-  static py::handle error = py::register_exception<cuda::DeviceError>(m, "DeviceError", PyExc_RuntimeError).release();
+  static py::handle memory_error =
+      py::register_exception<cuda::DeviceMemoryError>(m, "DeviceMemoryError", PyExc_MemoryError).release();
+  static py::handle error =
+      py::register_exception<cuda::DeviceError>(m, "DeviceError", PyExc_RuntimeError).release();
   (void)memory_error, (void)error;
 
-  m.def("device_count", [] { return cuda::device_functions().count(); }, "Number of CUDA devices; 0 without a driver.");
-  m.def("why_not", [] { return cuda::device_functions().why_not(); }, "Why there is no device; empty if there is one.");
-  m.def("device_name", [](int device) { return cuda::device_functions().name(checked_device(device)); }, "device"_a);
+  m.def(
+      "device_count", [] { return cuda::device_functions().count(); },
+      "Number of CUDA devices; 0 without a driver.");
+  m.def(
+      "why_not", [] { return cuda::device_functions().why_not(); },
+      "Why there is no device; empty if there is one.");
+  m.def(
+      "device_name", [](int device) { return cuda::device_functions().name(checked_device(device)); },
+      "device"_a);
   m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module was built with.");
 
   py::class_<DeviceArray>(m, "Array", "C-contiguous array in device memory.")
@@ -84,28 +97,32 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
              Index elements = 1;
              for (Index extent : shape) elements *= extent;
              const std::size_t bytes = static_cast<std::size_t>(elements) * (type == DType::float32 ? 4 : 8);
-             return DeviceArray{std::make_shared<Memory>(bytes, checked_device(device)), std::move(shape), type};
+             return DeviceArray{std::make_shared<Memory>(bytes, checked_device(device)), std::move(shape),
+                                type};
            }),
            "shape"_a, "dtype"_a, "device"_a = 0)
       .def_property_readonly("shape", [](const DeviceArray& a) { return py::tuple(py::cast(a.shape)); })
-      .def_property_readonly("dtype", [](const DeviceArray& a) { return a.dtype == DType::float32 ? "float32" : "float64"; })
+      .def_property_readonly(
+          "dtype", [](const DeviceArray& a) { return a.dtype == DType::float32 ? "float32" : "float64"; })
       .def_property_readonly("device", [](const DeviceArray& a) { return a.memory->device(); })
-      .def("upload",
-           [](DeviceArray& a, const py::array& values) {
-             const void* from = host(values, a.dtype, a.size(), "values");
-             const py::gil_scoped_release release;
-             a.memory->upload(from);
-           },
-           "values"_a)
-      .def("download",
-           [](const DeviceArray& a, py::array& values) {
-             host(values, a.dtype, a.size(), "values");
-             if (!values.writeable()) throw py::value_error("values is read-only");
-             void* to = values.mutable_data();
-             const py::gil_scoped_release release;
-             a.memory->download(to);
-           },
-           "values"_a)
+      .def(
+          "upload",
+          [](DeviceArray& a, const py::array& values) {
+            const void* from = host(values, a.dtype, a.size(), "values");
+            const py::gil_scoped_release release;
+            a.memory->upload(from);
+          },
+          "values"_a)
+      .def(
+          "download",
+          [](const DeviceArray& a, py::array& values) {
+            host(values, a.dtype, a.size(), "values");
+            if (!values.writeable()) throw py::value_error("values is read-only");
+            void* to = values.mutable_data();
+            const py::gil_scoped_release release;
+            a.memory->download(to);
+          },
+          "values"_a)
       .def_property_readonly("__cuda_array_interface__", [](const DeviceArray& a) {
         py::dict d;
         d["shape"] = py::tuple(py::cast(a.shape));
@@ -117,45 +134,49 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
         return d;
       });
 
-  py::class_<BoundCudaEngine, std::shared_ptr<BoundCudaEngine>>(m, "Engine", "A connected projection on a device.")
+  py::class_<BoundCudaEngine, std::shared_ptr<BoundCudaEngine>>(m, "Engine",
+                                                                "A connected projection on a device.")
       .def_static(
           "shared",
-          [](const SharedGeometry& g, const std::string& operation, double padding_value, const Psp& psp, const std::string& dtype,
-             int device) {
+          [](const SharedGeometry& g, const std::string& operation, double padding_value, const Psp& psp,
+             const std::string& dtype, int device) {
             const EngineOptions options{dtype_from(dtype), Algorithm::automatic, 0};
             std::vector<Index> weights;
             for (Index f = 0; f < g.filters; ++f) weights.push_back(g.taps(f));
             const int on = checked_device(device);
-            return bind(cuda::make_engine(g, operation_from(operation), padding_value, psp, options, on), options.dtype,
-                        volume(g.pre, "pre"), volume(g.post, "post"), std::move(weights), on);
+            return bind(cuda::make_engine(g, operation_from(operation), padding_value, psp, options, on),
+                        options.dtype, volume(g.pre, "pre"), volume(g.post, "post"), std::move(weights), on);
           },
           "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a, "dtype"_a, "device"_a = 0)
       .def_static(
           "pooling",
-          [](const PoolingGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype, int device) {
+          [](const PoolingGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype,
+             int device) {
             const EngineOptions options{dtype_from(dtype), Algorithm::automatic, 0};
             const int on = checked_device(device);
-            return bind(cuda::make_engine(g, operation_from(operation), psp, options, on), options.dtype, volume(g.pre, "pre"),
-                        volume(g.post, "post"), {}, on);
+            return bind(cuda::make_engine(g, operation_from(operation), psp, options, on), options.dtype,
+                        volume(g.pre, "pre"), volume(g.post, "post"), {}, on);
           },
           "geometry"_a, "operation"_a, "psp"_a, "dtype"_a, "device"_a = 0)
       .def_static(
           "synapses",
-          [](const SynapsesGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype, int device) {
+          [](const SynapsesGeometry& g, const std::string& operation, const Psp& psp,
+             const std::string& dtype, int device) {
             const EngineOptions options{dtype_from(dtype), Algorithm::automatic, 0};
             const int on = checked_device(device);
-            return bind(cuda::make_engine(g, operation_from(operation), psp, options, on), options.dtype, g.pre, g.post,
-                        {static_cast<Index>(g.column.size())}, on);
+            return bind(cuda::make_engine(g, operation_from(operation), psp, options, on), options.dtype,
+                        g.pre, g.post, {static_cast<Index>(g.column.size())}, on);
           },
           "geometry"_a, "operation"_a, "psp"_a, "dtype"_a, "device"_a = 0)
       .def(
           "set_weights",
           [](BoundCudaEngine& e, const std::vector<py::array>& arrays) {
             if (arrays.size() != e.weights.size())
-              throw py::value_error("expected " + std::to_string(e.weights.size()) + " arrays of weights, got " +
-                                    std::to_string(arrays.size()));
+              throw py::value_error("expected " + std::to_string(e.weights.size()) +
+                                    " arrays of weights, got " + std::to_string(arrays.size()));
             std::vector<const void*> values;
-            for (std::size_t i = 0; i < arrays.size(); ++i) values.push_back(host(arrays[i], e.dtype, e.weights[i], "weights"));
+            for (std::size_t i = 0; i < arrays.size(); ++i)
+              values.push_back(host(arrays[i], e.dtype, e.weights[i], "weights"));
             const py::gil_scoped_release release;
             cuda::device_functions().use(e.device);
             e.engine->set_weights(values, nullptr);
@@ -165,7 +186,8 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
           "run",
           [](BoundCudaEngine& e, const DeviceArray& rates, DeviceArray& out, bool accumulate) {
             const Index batch = rates.size() / e.pre;
-            if (rates.dtype != e.dtype || out.dtype != e.dtype) throw py::type_error("rates or out has the wrong dtype");
+            if (rates.dtype != e.dtype || out.dtype != e.dtype)
+              throw py::type_error("rates or out has the wrong dtype");
             if (batch < 1 || rates.size() != batch * e.pre || out.size() != batch * e.post)
               throw py::value_error("rates or out do not fit the engine");
             const py::gil_scoped_release release;
@@ -193,35 +215,46 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
              return BoundCudaSchedule{cuda::make_schedule(type, dt, checked_device(device)), type};
            }),
            "dtype"_a, "dt"_a, "device"_a = 0)
-      .def("clear", [](BoundCudaSchedule& s, const DeviceArray& out) { s.schedule->clear(out.memory); }, "out"_a)
+      .def(
+          "clear", [](BoundCudaSchedule& s, const DeviceArray& out) { s.schedule->clear(out.memory); },
+          "out"_a)
       .def(
           "project",
           [](BoundCudaSchedule& s, const std::shared_ptr<BoundCudaEngine>& e, const DeviceArray& rates,
              const std::optional<DeviceArray>& history, int delay, const DeviceArray& out, bool accumulate) {
-            if (e->dtype != s.dtype || rates.dtype != s.dtype || out.dtype != s.dtype) throw py::type_error("dtypes differ");
+            if (e->dtype != s.dtype || rates.dtype != s.dtype || out.dtype != s.dtype)
+              throw py::type_error("dtypes differ");
             const Index batch = rates.size() / e->pre;
             if (batch < 1 || rates.size() != batch * e->pre || out.size() != batch * e->post)
               throw py::value_error("rates or out do not fit the engine");
-            s.schedule->project(e->engine, rates.memory, history ? history->memory : nullptr, delay, out.memory, batch, accumulate);
+            s.schedule->project(e->engine, rates.memory, history ? history->memory : nullptr, delay,
+                                out.memory, batch, accumulate);
           },
           "engine"_a, "rates"_a, "history"_a, "delay"_a, "out"_a, "accumulate"_a)
       .def(
           "update",
-          [](BoundCudaSchedule& s, const Program& program, const std::vector<std::optional<DeviceArray>>& inputs,
-             const std::vector<DeviceArray>& outputs, Index batch, Index units) {
+          [](BoundCudaSchedule& s, const Program& program,
+             const std::vector<std::optional<DeviceArray>>& inputs, const std::vector<DeviceArray>& outputs,
+             Index batch, Index units) {
             const auto operand = [&](const DeviceArray& array) {
               const bool per_unit = array.size() == batch * units && units > 1;
-              if (!per_unit && array.size() != batch) throw py::value_error("an array of the equations does not fit the population");
+              if (!per_unit && array.size() != batch)
+                throw py::value_error("an array of the equations does not fit the population");
               return cuda::OperandOnDevice{array.memory, per_unit};
             };
             std::vector<cuda::OperandOnDevice> from, to;
-            for (const auto& array : inputs) from.push_back(array ? operand(*array) : cuda::OperandOnDevice{nullptr, false});
+            for (const auto& array : inputs)
+              from.push_back(array ? operand(*array) : cuda::OperandOnDevice{nullptr, false});
             for (const DeviceArray& array : outputs) to.push_back(operand(array));
             s.schedule->update(program, std::move(from), std::move(to), batch, units);
           },
           "program"_a, "inputs"_a, "outputs"_a, "batch"_a, "units"_a)
-      .def("push", [](BoundCudaSchedule& s, const DeviceArray& rates, const DeviceArray& history) { s.schedule->push(rates.memory, history.memory); },
-           "rates"_a, "history"_a)
+      .def(
+          "push",
+          [](BoundCudaSchedule& s, const DeviceArray& rates, const DeviceArray& history) {
+            s.schedule->push(rates.memory, history.memory);
+          },
+          "rates"_a, "history"_a)
       .def(
           "run",
           [](BoundCudaSchedule& s, Index first, Index steps) {

@@ -79,9 +79,9 @@ class EngineOf : public Engine {
   std::vector<std::pair<std::string, std::string>> describe() const override {
     return {{"instruction set", instruction_sets()[static_cast<std::size_t>(isa_)]},
             {"threads", std::to_string(threads_for(options_.threads))},
-            {"contribution", general_ ? "through the expression program, tap by tap"
-                    : f_ || g_ ? "split into f(w) * g(rate)"
-                               : "w * rate"}};
+            {"contribution", general_   ? "through the expression program, tap by tap"
+                             : f_ || g_ ? "split into f(w) * g(rate)"
+                                        : "w * rate"}};
   }
 
  protected:

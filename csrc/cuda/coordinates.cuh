@@ -42,12 +42,12 @@ inline __device__ const T* source_rates(const Source<T>& source) {
   return source.history + (row < 0 ? row + source.depth : row) * source.row;
 }
 
-// Taps along one axis that lie inside pre, from the unit's first tap.
-inline __device__ int32_t taps_inside(const Axis& a, int64_t first) {
-  const int64_t from = first < 0 ? (-first + a.dilation - 1) / a.dilation : 0;
-  const int64_t to = first < a.pre ? (a.pre - 1 - first) / a.dilation + 1 : 0;
-  const int64_t end = to < a.taps ? to : a.taps;
-  return end > from ? static_cast<int32_t>(end - from) : 0;
+// Taps along one axis that lie inside pre, `first` the coordinate of the first one.
+inline __device__ int32_t taps_inside(const Axis& a, int32_t first) {
+  const int32_t from = first < 0 ? (-first + a.dilation - 1) / a.dilation : 0;
+  const int32_t to = first < a.pre ? (a.pre - 1 - first) / a.dilation + 1 : 0;
+  const int32_t end = to < a.taps ? to : a.taps;
+  return end > from ? end - from : 0;
 }
 
 }  // namespace weightsharing::cuda

@@ -1,9 +1,9 @@
-#include "cuda/device_functions.h"
-
 #include <cuda_runtime.h>
 #include <unistd.h>
 
 #include <atomic>
+
+#include "cuda/device_functions.h"
 
 namespace weightsharing::cuda {
 namespace {
@@ -36,9 +36,12 @@ std::string why_not() {
   if (error == cudaSuccess) return devices ? "" : "no CUDA device";
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
-  const auto version = [](int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); };
+  const auto version = [](int number) {
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
   if (error == cudaErrorInsufficientDriver)
-    return driver ? "the NVIDIA driver is too old: it knows CUDA " + version(driver) + ", this build needs " + version(runtime)
+    return driver ? "the NVIDIA driver is too old: it knows CUDA " + version(driver) + ", this build needs " +
+                        version(runtime)
                   : "no NVIDIA driver";
   return std::string("no CUDA device: ") + cudaGetErrorString(error);
 }
@@ -58,7 +61,8 @@ int attribute(cudaDeviceAttr which, int device) {
 }
 
 int capability(int device) {
-  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) + attribute(cudaDevAttrComputeCapabilityMinor, device);
+  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) +
+         attribute(cudaDevAttrComputeCapabilityMinor, device);
 }
 int multiprocessors(int device) { return attribute(cudaDevAttrMultiProcessorCount, device); }
 int shared_bytes(int device) { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device); }
@@ -97,15 +101,19 @@ void clear(void* memory, std::size_t bytes, Stream stream) {
 
 void launch(const Launch& l, Stream stream) {
   if (l.shared_bytes > 48 * 1024)
-    check(cudaFuncSetAttribute(l.kernel->function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(l.shared_bytes)),
+    check(cudaFuncSetAttribute(l.kernel->function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(l.shared_bytes)),
           l.kernel->name);
   void* arguments[] = {const_cast<std::byte*>(l.parameters.data())};
-  check(cudaLaunchKernel(l.kernel->function, dim3(l.grid[0], l.grid[1], l.grid[2]), dim3(l.block[0], l.block[1], l.block[2]),
-                         arguments, l.shared_bytes, static_cast<cudaStream_t>(stream)),
+  check(cudaLaunchKernel(l.kernel->function, dim3(l.grid[0], l.grid[1], l.grid[2]),
+                         dim3(l.block[0], l.block[1], l.block[2]), arguments, l.shared_bytes,
+                         static_cast<cudaStream_t>(stream)),
         l.kernel->name);
 }
 
-void synchronise(Stream stream) { check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the device"); }
+void synchronise(Stream stream) {
+  check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "waiting for the device");
+}
 
 Stream create_stream() {
   cudaStream_t stream = nullptr;
@@ -115,7 +123,8 @@ Stream create_stream() {
 void destroy_stream(Stream stream) { cudaStreamDestroy(static_cast<cudaStream_t>(stream)); }
 
 void begin_capture(Stream stream) {
-  check(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal), "capturing a step");
+  check(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal),
+        "capturing a step");
 }
 
 Graph end_capture(Stream stream) {
@@ -136,7 +145,8 @@ void abandon_capture(Stream stream) {
 }
 
 void replay(Graph graph, Stream stream) {
-  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream)), "running a step");
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream)),
+        "running a step");
 }
 
 void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
@@ -144,10 +154,11 @@ void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec
 }  // namespace
 
 const DeviceFunctions& device_functions() {
-  static const DeviceFunctions table = {count,          why_not,    use,        name,          capability,  multiprocessors,
-                                        shared_bytes,   allocate,   release,    to_device,     to_host,     clear,
-                                        launch,         synchronise, create_stream, destroy_stream, begin_capture, end_capture,
-                                        abandon_capture, replay,    destroy_graph};
+  static const DeviceFunctions table = {
+      count,           why_not,     use,           name,           capability,    multiprocessors,
+      shared_bytes,    allocate,    release,       to_device,      to_host,       clear,
+      launch,          synchronise, create_stream, destroy_stream, begin_capture, end_capture,
+      abandon_capture, replay,      destroy_graph};
   return table;
 }
 
@@ -155,8 +166,9 @@ void check_process() {
   const int now = static_cast<int>(getpid());
   int before = 0;
   if (!process.compare_exchange_strong(before, now) && before != now)
-    throw DeviceError("CUDA was used before this process was forked and cannot be used after: start processes with "
-                      "multiprocessing's 'spawn' or 'forkserver'");
+    throw DeviceError(
+        "CUDA was used before this process was forked and cannot be used after: start processes with "
+        "multiprocessing's 'spawn' or 'forkserver'");
 }
 
 Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {

@@ -1,5 +1,5 @@
-// The few things that the launch loop needs of a device: allocate, copy, launch, capture. `_cuda` fills the table from the
-// CUDA runtime; anything else that can load the kernels can fill another one.
+// The few things that the launch loop needs of a device: allocate, copy, launch, capture. `_cuda` fills the
+// table from the CUDA runtime; anything else that can load the kernels can fill another one.
 #pragma once
 
 #include <cstddef>
@@ -49,7 +49,8 @@ struct DeviceFunctions {
   void* (*allocate)(std::size_t bytes);
   void (*release)(void* memory);
   void (*to_device)(void* to, const void* from, std::size_t bytes, Stream stream);
-  void (*to_host)(void* to, const void* from, std::size_t bytes, Stream stream);  // returns when the bytes are there
+  void (*to_host)(void* to, const void* from, std::size_t bytes,
+                  Stream stream);  // returns when the bytes are there
   void (*clear)(void* memory, std::size_t bytes, Stream stream);
   void (*launch)(const Launch& launch, Stream stream);
   void (*synchronise)(Stream stream);

@@ -18,7 +18,8 @@ Launch make_launch(const plan::LaunchShape& shape, const P& parameters) {
   Launch launch{&kernel_named(shape.kernel), {}, {}, shape.shared_bytes, std::vector<std::byte>(sizeof(P))};
   std::copy(shape.grid, shape.grid + 3, launch.grid);
   std::copy(shape.block, shape.block + 3, launch.block);
-  if (launch.kernel->parameter_bytes != sizeof(P)) throw std::logic_error("launch: wrong parameters for " + shape.kernel);
+  if (launch.kernel->parameter_bytes != sizeof(P))
+    throw std::logic_error("launch: wrong parameters for " + shape.kernel);
   std::memcpy(launch.parameters.data(), &parameters, sizeof(P));
   return launch;
 }
@@ -43,8 +44,8 @@ class ProgramOnDevice {
     if (!program) return;
     code_ = upload(program->code, device);
     constants_ = upload(narrow<T>(program->constants), device);
-    view_ = {static_cast<const std::int32_t*>(code_->data()), static_cast<const T*>(constants_->data()), program->length(),
-             program->slots};
+    view_ = {static_cast<const std::int32_t*>(code_->data()), static_cast<const T*>(constants_->data()),
+             program->length(), program->slots};
   }
   explicit operator bool() const { return code_ != nullptr; }
   const Program<T>& view() const { return view_; }
@@ -63,11 +64,15 @@ template <class T>
 class EngineOf : public Engine {
  public:
   EngineOf(Operation operation, const Psp& psp, int device)
-      : operation_(operation), device_(device), f_(psp.weight, device), g_(psp.rate, device), general_(psp.general, device) {}
+      : operation_(operation),
+        device_(device),
+        f_(psp.weight, device),
+        g_(psp.rate, device),
+        general_(psp.general, device) {}
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     return {{"device", device_functions().name(device_)},
-            {"contribution", general_ ? "through the expression program, tap by tap"
+            {"contribution", general_   ? "through the expression program, tap by tap"
                              : f_ || g_ ? "split into f(w) * g(rate)"
                                         : "w * rate"}};
   }
@@ -95,7 +100,8 @@ class EngineOf : public Engine {
     memory->upload(values.data(), stream);
     if (!f_) return;
     T* data = static_cast<T*>(memory->data());
-    device_functions().launch(apply(f_, {data, nullptr, nullptr, 0, 1, 0}, data, static_cast<Index>(values.size())), stream);
+    device_functions().launch(
+        apply(f_, {data, nullptr, nullptr, 0, 1, 0}, data, static_cast<Index>(values.size())), stream);
     device_functions().synchronise(stream);
   }
 
@@ -122,11 +128,12 @@ class EngineOf : public Engine {
 template <class T>
 class SharedEngine final : public EngineOf<T> {
  public:
-  SharedEngine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp, const EngineOptions&,
-               int device)
+  SharedEngine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
+               const EngineOptions&, int device)
       : EngineOf<T>(operation, psp, device), geometry_(geometry) {
     const T outside = this->outside_value(padding_value);
-    for (const plan::WindowLaunchPlan& planned : plan::plan_window_launches(geometry, operation, sizeof(T), bool(this->general_))) {
+    for (const plan::WindowLaunchPlan& planned :
+         plan::plan_window_launches(geometry, operation, sizeof(T), bool(this->general_))) {
       Part& part = parts_.emplace_back();
       part.plan = planned;
       WindowParameters<T>& w = part.parameters;
@@ -166,7 +173,8 @@ class SharedEngine final : public EngineOf<T> {
     }
   }
 
-  void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch, bool accumulate) override {
+  void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch,
+              bool accumulate) override {
     const Source<T> source = this->apply_rate_function(list, rates, batch * parts_[0].parameters.pre_size);
     for (Part& part : parts_) {
       WindowParameters<T> w = part.parameters;
@@ -180,7 +188,9 @@ class SharedEngine final : public EngineOf<T> {
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     auto lines = EngineOf<T>::describe();
-    lines.insert(lines.begin(), {{"family", parts_[0].plan.family}, {"algorithm", "direct"}, {"reason", parts_[0].plan.reason}});
+    lines.insert(
+        lines.begin(),
+        {{"family", parts_[0].plan.family}, {"algorithm", "direct"}, {"reason", parts_[0].plan.reason}});
     return lines;
   }
   double flops() const override {
@@ -208,12 +218,16 @@ class SharedEngine final : public EngineOf<T> {
 template <class T>
 class PoolEngine final : public EngineOf<T> {
  public:
-  PoolEngine(const PoolingGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions&, int device)
+  PoolEngine(const PoolingGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions&,
+             int device)
       : EngineOf<T>(operation, psp, device), plan_(plan::plan_pool_launch(geometry, operation)) {}
 
-  void set_weights(const std::vector<const void*>&, Stream) override { throw std::logic_error("pooling has no weights"); }
+  void set_weights(const std::vector<const void*>&, Stream) override {
+    throw std::logic_error("pooling has no weights");
+  }
 
-  void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch, bool accumulate) override {
+  void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch,
+              bool accumulate) override {
     PoolParameters<T> p{};
     p.source = this->apply_rate_function(list, rates, batch * plan_.pre_size);
     p.post = static_cast<T*>(post);
@@ -243,8 +257,12 @@ class PoolEngine final : public EngineOf<T> {
 template <class T>
 class SynapsesEngine final : public EngineOf<T> {
  public:
-  SynapsesEngine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions&, int device)
-      : EngineOf<T>(operation, psp, device), pre_(geometry.pre), post_(geometry.post), synapses_(geometry.row_start.back()) {
+  SynapsesEngine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions&,
+                 int device)
+      : EngineOf<T>(operation, psp, device),
+        pre_(geometry.pre),
+        post_(geometry.post),
+        synapses_(geometry.row_start.back()) {
     if (pre_ > std::numeric_limits<std::int32_t>::max())
       throw std::invalid_argument("synapses on CUDA: pre may have at most 2^31 - 1 units");
     row_start_ = upload(narrow<std::int64_t>(geometry.row_start), device);
@@ -256,7 +274,8 @@ class SynapsesEngine final : public EngineOf<T> {
     this->upload_weights(weights_, std::vector<T>(from, from + synapses_), stream);
   }
 
-  void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch, bool accumulate) override {
+  void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch,
+              bool accumulate) override {
     SynapsesParameters<T> p{};
     p.source = this->apply_rate_function(list, rates, batch * pre_);
     p.post = static_cast<T*>(post);
@@ -275,7 +294,9 @@ class SynapsesEngine final : public EngineOf<T> {
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     auto lines = EngineOf<T>::describe();
-    lines.insert(lines.begin(), {{"family", "synapses"}, {"algorithm", "direct"}, {"reason", "every synapse has its own weight"}});
+    lines.insert(
+        lines.begin(),
+        {{"family", "synapses"}, {"algorithm", "direct"}, {"reason", "every synapse has its own weight"}});
     return lines;
   }
   double flops() const override { return 2.0 * static_cast<double>(synapses_); }
@@ -292,7 +313,10 @@ template <class T>
 class ScheduleOf final : public Schedule {
  public:
   ScheduleOf(double dt, int device)
-      : dt_(dt), device_(device), counter_(sizeof(std::int64_t), device), stream_(device_functions().create_stream()) {}
+      : dt_(dt),
+        device_(device),
+        counter_(sizeof(std::int64_t), device),
+        stream_(device_functions().create_stream()) {}
   ~ScheduleOf() override {
     forget_graphs();
     device_functions().destroy_stream(stream_);
@@ -300,19 +324,21 @@ class ScheduleOf final : public Schedule {
 
   void clear(std::shared_ptr<Memory> out) override {
     items_.push_back([this, out](std::vector<Launch>& list) {
-      list.push_back(copy(nullptr, static_cast<T*>(out->data()), static_cast<Index>(out->bytes() / sizeof(T)), 1));
+      list.push_back(
+          copy(nullptr, static_cast<T*>(out->data()), static_cast<Index>(out->bytes() / sizeof(T)), 1));
     });
   }
 
-  void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history, int delay,
-               std::shared_ptr<Memory> out, Index batch, bool accumulate) override {
+  void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history,
+               int delay, std::shared_ptr<Memory> out, Index batch, bool accumulate) override {
     RatesOnDevice from{rates->data(), nullptr, nullptr, static_cast<Index>(rates->bytes() / sizeof(T)), 1, 0};
     if (history) {
       from.history = history->data();
       from.step = static_cast<const std::int64_t*>(counter_.data());
       from.depth = static_cast<int>(history->bytes() / rates->bytes());
       from.delay = delay;
-      if (delay < 1 || delay > from.depth) throw std::invalid_argument("a delay needs a history at least as deep");
+      if (delay < 1 || delay > from.depth)
+        throw std::invalid_argument("a delay needs a history at least as deep");
     }
     engines_.push_back(engine);
     items_.push_back([=](std::vector<Launch>& list) {
@@ -321,14 +347,15 @@ class ScheduleOf final : public Schedule {
     });
   }
 
-  void update(const weightsharing::Program& program, std::vector<OperandOnDevice> inputs, std::vector<OperandOnDevice> outputs,
-              Index batch, Index units) override {
+  void update(const weightsharing::Program& program, std::vector<OperandOnDevice> inputs,
+              std::vector<OperandOnDevice> outputs, Index batch, Index units) override {
     auto code = std::make_shared<ProgramOnDevice<T>>(std::optional<weightsharing::Program>(program), device_);
     std::vector<Operand<T>> from, to;
     for (const OperandOnDevice& o : inputs)
       from.push_back({o.memory ? static_cast<T*>(o.memory->data()) : nullptr, o.per_unit});
     // One value for all units is read by every thread: the new one waits in `single` until they are done.
-    auto single = std::make_shared<Memory>(std::max<std::size_t>(1, outputs.size()) * batch * sizeof(T), device_);
+    auto single =
+        std::make_shared<Memory>(std::max<std::size_t>(1, outputs.size()) * batch * sizeof(T), device_);
     std::vector<std::pair<const T*, T*>> commits;
     for (std::size_t k = 0; k < outputs.size(); ++k) {
       T* target = static_cast<T*>(outputs[k].memory->data());
@@ -358,7 +385,8 @@ class ScheduleOf final : public Schedule {
   void push(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) override {
     items_.push_back([=](std::vector<Launch>& list) {
       list.push_back(copy(static_cast<const T*>(rates->data()), static_cast<T*>(history->data()),
-                          static_cast<Index>(rates->bytes() / sizeof(T)), static_cast<int>(history->bytes() / rates->bytes())));
+                          static_cast<Index>(rates->bytes() / sizeof(T)),
+                          static_cast<int>(history->bytes() / rates->bytes())));
     });
   }
 
@@ -448,8 +476,8 @@ void run_launches(const std::vector<Launch>& list, Stream stream) {
   for (const Launch& launch : list) device_functions().launch(launch, stream);
 }
 
-std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
-                                    const EngineOptions& options, int device) {
+std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value,
+                                    const Psp& psp, const EngineOptions& options, int device) {
   return make<SharedEngine>(options.dtype, geometry, operation, padding_value, psp, options, device);
 }
 

@@ -26,7 +26,8 @@ class Engine {
   // One array per filter (shared) or one array (synapses), in host memory, C order, of the engine's dtype.
   virtual void set_weights(const std::vector<const void*>& values, Stream stream) = 0;
   // Adds the launches of one run. They stay valid when weights are set again, unless `version` has changed.
-  virtual void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch, bool accumulate) = 0;
+  virtual void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch,
+                      bool accumulate) = 0;
   virtual std::vector<std::pair<std::string, std::string>> describe() const = 0;
   virtual double flops() const = 0;
   virtual double bytes() const = 0;
@@ -36,8 +37,8 @@ class Engine {
   int version_ = 0;
 };
 
-std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
-                                    const EngineOptions& options, int device);
+std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value,
+                                    const Psp& psp, const EngineOptions& options, int device);
 std::unique_ptr<Engine> make_engine(const PoolingGeometry& geometry, Operation operation, const Psp& psp,
                                     const EngineOptions& options, int device);
 std::unique_ptr<Engine> make_engine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp,
@@ -54,10 +55,11 @@ class Schedule {
  public:
   virtual ~Schedule() = default;
   virtual void clear(std::shared_ptr<Memory> out) = 0;
-  virtual void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history, int delay,
-                       std::shared_ptr<Memory> out, Index batch, bool accumulate) = 0;
-  virtual void update(const Program& program, std::vector<OperandOnDevice> inputs, std::vector<OperandOnDevice> outputs,
-                      Index batch, Index units) = 0;
+  virtual void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates,
+                       std::shared_ptr<Memory> history, int delay, std::shared_ptr<Memory> out, Index batch,
+                       bool accumulate) = 0;
+  virtual void update(const Program& program, std::vector<OperandOnDevice> inputs,
+                      std::vector<OperandOnDevice> outputs, Index batch, Index units) = 0;
   virtual void push(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) = 0;
   virtual void run(Index first, Index steps) = 0;  // returns when the steps are done
 };

@@ -1,10 +1,11 @@
 // The instances of the kernels by name.
 #include <stdexcept>
 
-#include "cuda/device_functions.h"
 #include "cuda/bank.cuh"
+#include "cuda/device_functions.h"
 #include "cuda/gather.cuh"
 #include "cuda/history.cuh"
+#include "cuda/lowrank.cuh"
 #include "cuda/pool.cuh"
 #include "cuda/synapses.cuh"
 #include "cuda/update.cuh"

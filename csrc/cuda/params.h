@@ -1,5 +1,5 @@
-// What a CUDA kernel is told: one plain struct per launch, passed by value (at most 4 KB), the same for nvcc, NVRTC and the
-// emulation. Members have fixed widths; tables, programs and weights lie in global memory.
+// What a CUDA kernel is told: one plain struct per launch, passed by value (at most 4 KB), the same for nvcc,
+// NVRTC and the emulation. Members have fixed widths; tables, programs and weights lie in global memory.
 #pragma once
 
 #if !defined(__CUDACC_RTC__)
@@ -10,7 +10,14 @@ namespace weightsharing::cuda {
 
 // Numbers of include/weightsharing/projection.h.
 enum Reduction : int32_t { reduce_sum, reduce_max, reduce_min, reduce_mean };
-enum Outside : int32_t { outside_constant, outside_border, outside_reflect, outside_wrap, outside_ignore, outside_valid };
+enum Outside : int32_t {
+  outside_constant,
+  outside_border,
+  outside_reflect,
+  outside_wrap,
+  outside_ignore,
+  outside_valid
+};
 
 // Bytecode in global memory; run by every thread for its own unit, slots in local memory.
 template <class T>
@@ -46,29 +53,30 @@ struct WindowParameters {
   const int32_t* listed;  // gather: [unit][4] coordinate of the first tap; null for a regular grid
   int64_t pre_size;       // elements of one trial
   int64_t post_size;
-  int64_t pre_step[4];    // elements from one coordinate to the next
-  int64_t post_step[4];   // elements from one unit to the next
-  int64_t units;          // post units of one filter and trial
+  int64_t pre_step[4];   // elements from one coordinate to the next
+  int64_t post_step[4];  // elements from one unit to the next
+  int64_t units;         // post units of one filter and trial
   Axis axis[4];
-  Program<T> psp;         // of (weight, rate), when has_psp
+  Program<T> psp;  // of (weight, rate), when has_psp
   T outside_value;
   int32_t has_psp;
   int32_t batch;
   int32_t taps;
-  int32_t filters;        // of this launch
-  int32_t first_filter;   // its place in a post unit
-  int32_t post_unit;      // elements of post per unit of the grid (filters of the whole bank)
+  int32_t filters;       // of this launch
+  int32_t first_filter;  // its place in a post unit
+  int32_t post_unit;     // elements of post per unit of the grid (filters of the whole bank)
   int32_t reduction;
   int32_t outside;
   int32_t accumulate;
-  // Only the fast kernels read these. Layers that share all weights: with inner > 1 every column of axis 3 holds so many
-  // neighbouring units, in pre and post alike, and pre_step[3] = post_step[3] = inner. Never 0.
+  // Only the fast kernels read these. Layers that share all weights: with inner > 1 every column of axis 3
+  // holds so many neighbouring units, in pre and post alike, and pre_step[3] = post_step[3] = inner. Never 0.
   int32_t inner;
   int32_t packed_filters;  // filters of this launch, rounded up to whole blocks of bank_gemm
   const T* packed;         // [tap][packed_filters], zeros behind the last filter, 16-byte aligned
 };
 
-// A window whose filter is a sum of few products: weight[i][j] = sum over terms of row_factor[i] * column_factor[j].
+// A window whose filter is a sum of few products: weight[i][j] = sum over terms of row_factor[i] *
+// column_factor[j].
 template <class T>
 struct SeparableParameters {
   WindowParameters<T> window;
@@ -93,7 +101,8 @@ struct PoolParameters {
   int32_t reduction;
   int32_t accumulate;
   // Only pool_rows reads these.
-  int32_t inner;  // neighbouring elements per coordinate of axis 3, in pre and post alike: pre_step[3] = inner
+  int32_t
+      inner;  // neighbouring elements per coordinate of axis 3, in pre and post alike: pre_step[3] = inner
   int32_t units;  // units of axis 3 per block
 };
 
@@ -127,8 +136,8 @@ struct Operand {
   int32_t per_unit;  // else one value per trial
 };
 
-// Equations of one population. Outputs with one value per trial go to `data` of trial t by unit 0; the host points them at a
-// buffer of their own, which a copy moves into place when all units are done.
+// Equations of one population. Outputs with one value per trial go to `data` of trial t by unit 0; the host
+// points them at a buffer of their own, which a copy moves into place when all units are done.
 template <class T>
 struct UpdateParameters {
   Program<T> program;

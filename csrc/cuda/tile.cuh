@@ -82,34 +82,14 @@ inline __device__ void load_tile(const WindowParameters<T>& p, const T* plane, i
   }
 }
 
-// Calls visit(plane, taps) for every pair of outer taps of the block's units: the plane of pre they read, null when
-// outside, and the pair's first tap. Planes that take no part are left out.
-template <class T, class Visit>
-inline __device__ void for_planes(const WindowParameters<T>& p, const TilePlace& at, Visit visit) {
-  const T* rates = source_rates(p.source) + at.trial * p.pre_size;
-  const int32_t plane_taps = p.axis[2].taps * p.axis[3].taps;
-  int32_t tap = 0;
-  for (int32_t i = 0; i < p.axis[0].taps; ++i) {
-    const int32_t u0 = place(p.axis[0].offset + p.axis[0].stride * at.outer[0] + p.axis[0].dilation * i, p.axis[0].pre,
-                             p.outside);
-    for (int32_t j = 0; j < p.axis[1].taps; ++j, tap += plane_taps) {
-      const int32_t u1 = place(p.axis[1].offset + p.axis[1].stride * at.outer[1] + p.axis[1].dilation * j,
-                               p.axis[1].pre, p.outside);
-      const bool outside = u0 < 0 || u1 < 0;
-      if (outside && p.outside == outside_ignore) continue;
-      visit(outside ? nullptr : rates + u0 * p.pre_step[0] + u1 * p.pre_step[1], tap);
-    }
-  }
-}
-
-// What a mean divides by, rows and outer axes only; the column's share is taps_inside of axis 3.
+// The plane of pre that outer taps i and j of the block's units read; null when it lies outside.
 template <class T>
-inline __device__ int64_t inside_of_row(const WindowParameters<T>& p, const TilePlace& at, int32_t row) {
-  int64_t count = taps_inside(p.axis[2], p.axis[2].offset + static_cast<int64_t>(p.axis[2].stride) * row);
-  WEIGHTSHARING_UNROLL
-  for (int d = 0; d < 2; ++d)
-    count *= taps_inside(p.axis[d], p.axis[d].offset + static_cast<int64_t>(p.axis[d].stride) * at.outer[d]);
-  return count;
+inline __device__ const T* plane_of(const WindowParameters<T>& p, const TilePlace& at, int32_t i, int32_t j) {
+  const Axis &a = p.axis[0], &b = p.axis[1];
+  const int32_t u0 = place(a.offset + a.stride * at.outer[0] + a.dilation * i, a.pre, p.outside);
+  const int32_t u1 = place(b.offset + b.stride * at.outer[1] + b.dilation * j, b.pre, p.outside);
+  if (u0 < 0 || u1 < 0) return nullptr;
+  return source_rates(p.source) + at.trial * p.pre_size + u0 * p.pre_step[0] + u1 * p.pre_step[1];
 }
 
 // A sum becomes a mean where that is asked for; `column` is flattened.
@@ -117,8 +97,10 @@ template <int reduction, class T>
 inline __device__ T finish_unit(const WindowParameters<T>& p, const TilePlace& at, int32_t row, int32_t column, T value) {
   if (reduction != reduce_sum || p.reduction != reduce_mean) return value;
   if (p.outside != outside_ignore) return value / static_cast<T>(p.taps);
-  const int64_t first = p.axis[3].offset + static_cast<int64_t>(p.axis[3].stride) * (column / p.inner);
-  const int64_t count = inside_of_row(p, at, row) * taps_inside(p.axis[3], first);
+  const int32_t q[4] = {at.outer[0], at.outer[1], row, column / p.inner};
+  int32_t count = 1;
+  WEIGHTSHARING_UNROLL
+  for (int d = 0; d < 4; ++d) count *= taps_inside(p.axis[d], p.axis[d].offset + p.axis[d].stride * q[d]);
   return count > 0 ? value / static_cast<T>(count) : T(0);
 }
 
@@ -175,6 +157,26 @@ inline __device__ void flush(T (&total)[rows][columns], T (&part)[rows][columns]
       total[r][c] = combine<reduction>(total[r][c], part[r][c]);
       part[r][c] = identity<reduction, T>();
     }
+}
+
+// Adds KH x KW taps of one plane; `corner` points at the tile's element for the thread's first unit, tap (0, 0).
+template <int reduction, int rows, int columns, class T>
+inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_step, const T* weights, int32_t KH, int32_t KW,
+                                  T (&total)[rows][columns]) {
+  T part[rows][columns];
+  fill<reduction>(part, identity<reduction, T>());
+  int32_t added = 0;
+  for (int32_t k = 0; k < KW; ++k)
+    for (int32_t first = 0; first < KH; first += chunk_taps) {
+      const int32_t taps = min(KH - first, chunk_taps);
+      if (reduction == reduce_sum && added + taps > chunk_taps) {
+        flush<reduction>(total, part);
+        added = 0;
+      }
+      slide_down<reduction>(corner + first * pitch + k * tap_step, pitch, weights + first * KW + k, KW, taps, part);
+      added += taps;
+    }
+  flush<reduction>(total, part);
 }
 
 // The thread's rows x columns results, columns 32 apart, go to post.

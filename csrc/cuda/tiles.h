@@ -5,19 +5,21 @@
 
 namespace weightsharing::cuda {
 
-// Units of one block, all filters and outer taps included; blocks are numbered columns first, then rows, axis 1, axis 0,
-// trials.
+// Units of one block, all filters and outer taps included; blocks are numbered columns first, then rows, axis
+// 1, axis 0, trials.
 template <class T>
 struct WindowTile {
   static constexpr int threads = 256;
-  static constexpr int wide = 16 / sizeof(T);   // elements of one access
-  static constexpr int columns = 32 * wide;     // one access per lane
+  static constexpr int wide = 16 / sizeof(T);  // elements of one access
+  static constexpr int columns = 32 * wide;    // one access per lane
   static constexpr int rows_per_thread = 4;
   static constexpr int rows = threads / 32 * rows_per_thread;
-  static constexpr int lead = 4;  // elements in front of the first unit: the first aligned ones, for up to 9 taps
+  static constexpr int lead =
+      4;  // elements in front of the first unit: the first aligned ones, for up to 9 taps
 };
 
-// With extents known at run time only; columns are counted on the flattened last axis (axis 3 with its layers).
+// With extents known at run time only; columns are counted on the flattened last axis (axis 3 with its
+// layers).
 template <class T>
 struct AnyWindowTile {
   static constexpr int threads = 256;
@@ -49,7 +51,7 @@ template <class T>
 inline int64_t any_window_vectors(const WindowParameters<T>& p) {
   using Tile = AnyWindowTile<T>;
   const int64_t reach = static_cast<int64_t>(p.axis[3].taps - 1) * p.axis[3].dilation * p.inner;
-  return divide_up(Tile::columns + reach + Tile::wide - 1, Tile::wide);
+  return (Tile::columns + reach + 2 * Tile::wide - 2) / Tile::wide;
 }
 
 template <class T>
@@ -58,6 +60,25 @@ inline int64_t any_window_shared_bytes(const WindowParameters<T>& p) {
   const int64_t rows = Tile::rows + p.axis[2].taps - 1;
   const int64_t tile = rows * any_window_vectors(p) * Tile::wide;
   return (tile + static_cast<int64_t>(p.axis[2].taps) * p.axis[3].taps) * static_cast<int64_t>(sizeof(T));
+}
+
+// The tile, the result of the pass along rows, the factors of one term.
+template <class T>
+inline int64_t separable_shared_bytes(const WindowParameters<T>& p) {
+  using Tile = AnyWindowTile<T>;
+  const int64_t rows = Tile::rows + p.axis[2].taps - 1;
+  const int64_t reach = static_cast<int64_t>(p.axis[3].taps - 1) * p.axis[3].dilation * p.inner;
+  const int64_t pitch = (Tile::columns / Tile::wide + reach / Tile::wide + 2) * Tile::wide;
+  const int64_t factors = divide_up(p.axis[3].taps, Tile::wide) * Tile::wide + p.axis[2].taps;
+  return (rows * (pitch + Tile::columns + Tile::wide) + factors) * static_cast<int64_t>(sizeof(T));
+}
+
+// One line per row of boxes.
+template <class T>
+inline int64_t pool_shared_bytes(const PoolParameters<T>& p, int64_t rows_per_block) {
+  const int64_t wide = 16 / sizeof(T);
+  const int64_t span = (static_cast<int64_t>(p.units - 1) * p.axis[3].stride + p.axis[3].extent) * p.inner;
+  return rows_per_block * ((span + 2 * wide - 2) / wide * wide) * static_cast<int64_t>(sizeof(T));
 }
 
 #endif

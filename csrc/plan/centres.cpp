@@ -193,7 +193,8 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
         x.stride = a.strides ? (*a.strides)[d] : 1;
         const Index fitting = reach < x.pre ? (x.pre - reach - 1) / x.stride + 1 : 0;
         if (fitting < 1)
-          refuse(what + ": padding='valid' leaves no unit" + on_axis + ", the filter is larger than pre");
+          refuse(what + ": padding='valid' leaves no unit" + on_axis +
+                 ", the filter is larger than pre; use a smaller filter or another padding");
         if (fitting != x.post)
           refuse(what + ": padding='valid' gives " + std::to_string(fitting) + " units" + on_axis +
                  ", post has " + std::to_string(x.post));
@@ -246,7 +247,8 @@ PoolingGeometry::PoolingGeometry(const Shape& pre, const Shape& post, const std:
   check_rank(pre, "pre");
   check_rank(post, "post");
   const int rank = static_cast<int>(pre.size());
-  if (post.size() > pre.size()) refuse("pooling cannot add dimensions: " + pair(pre, post));
+  if (post.size() > pre.size())
+    refuse("pooling cannot add dimensions: " + pair(pre, post) + "; give post at most as many as pre");
   check_entries(extent, "extent", rank, 1);
   check_entries(stride, "stride", rank, 1);
   if (!extent && post.size() != pre.size())

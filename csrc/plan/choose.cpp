@@ -1,6 +1,7 @@
 #include "plan/choose.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace weightsharing::plan {
 namespace {
@@ -9,6 +10,9 @@ struct Entry {
   Axis axis;
   Index pre_step, post_step;
 };
+
+// A thread's scratch: 2^31 elements are 8 GB of float32.
+constexpr Index most_strip_elements = Index{1} << 31;
 
 Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 
@@ -173,6 +177,10 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   p.axis[0].strip_step = rows(p.axis[1]) * p.axis[1].strip_step;
   p.strip_elements = strip_elements();
   p.blocks = blocks();
+  if (p.strip_elements > most_strip_elements)
+    throw std::invalid_argument("the taps of the filter lie so far apart that a single row of units reads " +
+                                std::to_string(p.strip_elements) +
+                                " elements; use a smaller dilation, or list the centres with subsampling");
 
   const Index n = r.block * p.row_units;
   const bool rows_adjoin = !p.axis[2].compact && p.axis[2].stride == 1 && r.planes == 1;

@@ -12,7 +12,8 @@ constexpr unsigned threads_per_block = 256;
 
 std::int32_t narrow(Index value, const char* what) {
   if (value > std::numeric_limits<std::int32_t>::max() || value < std::numeric_limits<std::int32_t>::min())
-    throw std::invalid_argument(std::string("CUDA: ") + what + " " + std::to_string(value) + " does not fit 32 bits");
+    throw std::invalid_argument(std::string("CUDA: ") + what + " " + std::to_string(value) +
+                                " does not fit 32 bits");
   return static_cast<std::int32_t>(value);
 }
 
@@ -20,7 +21,8 @@ std::int32_t narrow(Index value, const char* what) {
 
 LaunchShape flat_launch(const std::string& kernel, Index elements) {
   const Index blocks = (elements + threads_per_block - 1) / threads_per_block;
-  if (blocks > std::numeric_limits<std::int32_t>::max()) throw std::invalid_argument("CUDA: more units than one launch can have");
+  if (blocks > std::numeric_limits<std::int32_t>::max())
+    throw std::invalid_argument("CUDA: more units than one launch can have");
   return {kernel, {static_cast<unsigned>(blocks > 0 ? blocks : 1), 1, 1}, {threads_per_block, 1, 1}, 0};
 }
 
@@ -43,8 +45,9 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
     std::int64_t pre_step = 1, post_step = g.filters;
     for (int d = 3; d >= 0; --d) {
       const Axis a = d < front ? Axis{} : g.axes[first][d - front];
-      p.axis[d] = {narrow(a.pre, "an extent of pre"),  narrow(a.post, "an extent of post"), narrow(a.taps, "an extent of the filter"),
-                   narrow(a.stride, "a stride"), narrow(a.dilation, "a dilation"),    narrow(a.offset, "an offset")};
+      p.axis[d] = {narrow(a.pre, "an extent of pre"),         narrow(a.post, "an extent of post"),
+                   narrow(a.taps, "an extent of the filter"), narrow(a.stride, "a stride"),
+                   narrow(a.dilation, "a dilation"),          narrow(a.offset, "an offset")};
       p.pre_step[d] = pre_step;
       p.post_step[d] = post_step;
       pre_step *= a.pre;
@@ -53,7 +56,8 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
     if (g.listed)
       for (Index u = 0; u < g.units; ++u)
         for (int d = 0; d < 4; ++d)
-          p.listed.push_back(d < front ? 0 : narrow((*g.listed)[u * rank + d - front] + p.axis[d].offset, "a centre"));
+          p.listed.push_back(
+              d < front ? 0 : narrow((*g.listed)[u * rank + d - front] + p.axis[d].offset, "a centre"));
     plans.push_back(std::move(p));
   }
   return plans;
@@ -72,8 +76,8 @@ PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation) {
   std::int64_t pre_step = 1, post_step = 1;
   for (int d = 3; d >= 0; --d) {
     const Axis a = d < front ? Axis{} : g.axes[d - front];
-    p.axis[d] = {narrow(a.pre, "an extent of pre"), narrow(a.post, "an extent of post"), narrow(a.taps, "an extent"),
-                 narrow(a.stride, "a stride")};
+    p.axis[d] = {narrow(a.pre, "an extent of pre"), narrow(a.post, "an extent of post"),
+                 narrow(a.taps, "an extent"), narrow(a.stride, "a stride")};
     p.pre_step[d] = pre_step;
     p.post_step[d] = post_step;
     pre_step *= a.pre;
@@ -82,6 +86,8 @@ PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation) {
   return p;
 }
 
-LaunchShape synapses_launch(const std::string& kernel, Index post, Index batch, Index) { return flat_launch(kernel, post * batch); }
+LaunchShape synapses_launch(const std::string& kernel, Index post, Index batch, Index) {
+  return flat_launch(kernel, post * batch);
+}
 
 }  // namespace weightsharing::plan

@@ -37,8 +37,8 @@ struct WindowLaunchPlan {
   std::vector<std::int32_t> listed;  // [unit][4]
 };
 
-std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& geometry, Operation operation, std::size_t element_bytes,
-                                                   bool general_psp);
+std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& geometry, Operation operation,
+                                                   std::size_t element_bytes, bool general_psp);
 LaunchShape window_launch(const WindowLaunchPlan& plan, Index batch, const std::string& naive);
 template <class T>
 LaunchShape window_launch(const WindowLaunchPlan& plan, Index batch) {

@@ -1,17 +1,19 @@
 // The CUDA of csrc/cuda/device.h on the CPU: one block at a time, one fiber per thread that meets a barrier.
 //
-// Only for tests. Compile a .cuh or .cu with `g++ -std=c++17 -x c++ -Icsrc -Itests/emulation`, with or without
-// -fsanitize=address,undefined or -fsanitize=thread. Name every kernel once, then launch it through the cudaLaunchKernel of
-// cuda_runtime.h, or directly:
+// Only for tests. Compile a .cuh or .cu with `g++ -std=c++17 -x c++ -Icsrc -Itests/emulation`, with or
+// without -fsanitize=address,undefined or -fsanitize=thread. Name every kernel once, then launch it through
+// the cudaLaunchKernel of cuda_runtime.h, or directly (throws emulation::Error):
 //
 //   emulation::add<&my_kernel<float, 3>>("my_kernel<float, 3>");
-//   emulation::launch<&my_kernel<float, 3>>(dim3(2), dim3(256), parameters, shared_bytes);   // throws emulation::Error
+//   emulation::launch<&my_kernel<float, 3>>(dim3(2), dim3(256), parameters, shared_bytes);
 //
-// WEIGHTSHARING_EMULATION_ORDER=forward, reverse or shuffled:SEED is the order in which threads and blocks take turns.
+// WEIGHTSHARING_EMULATION_ORDER=forward, reverse or shuffled:SEED: in which order threads and blocks take
+// turns.
 //
-// How bugs are made to show: shared memory lies in heap blocks of exactly its size and is 0xFF (NaN, -1) when a block
-// starts; the target of a cp.async is 0xFF until the wait; ThreadSanitizer sees fibers as threads that only barriers
-// order, and blocks as not ordered at all (apart from what one fiber does in several of them).
+// How bugs are made to show: shared memory lies in heap blocks of exactly its size and is 0xFF (NaN, -1) when
+// a block starts; the target of a cp.async is 0xFF until the wait; ThreadSanitizer sees fibers as threads
+// that only barriers order, and blocks as not ordered at all (apart from what one fiber does in several of
+// them).
 #pragma once
 
 #include <math.h>
@@ -85,10 +87,10 @@ struct dim3 {
 };
 
 // Sizes and alignments of CUDA: a misaligned access shows under UndefinedBehaviorSanitizer.
-#define EMULATION_VECTORS(T, name, alignment2, alignment4)                             \
-  struct alignas(alignment2) name##2 { T x, y; };                                       \
-  struct alignas(alignment4) name##4 { T x, y, z, w; };                                 \
-  inline name##2 make_##name##2(T x, T y) { return {x, y}; }                            \
+#define EMULATION_VECTORS(T, name, alignment2, alignment4)   \
+  struct alignas(alignment2) name##2 { T x, y; };            \
+  struct alignas(alignment4) name##4 { T x, y, z, w; };      \
+  inline name##2 make_##name##2(T x, T y) { return {x, y}; } \
   inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 EMULATION_VECTORS(float, float, 8, 16)
 EMULATION_VECTORS(double, double, 16, 16)
@@ -103,6 +105,8 @@ constexpr int warpSize = 32;
 
 namespace emulation {
 
+__extension__ typedef unsigned __int128 Wide;
+
 // A launch that CUDA would refuse, or a kernel that did what it must not do.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -111,7 +115,8 @@ struct InvalidLaunch : Error {
   using Error::Error;
 };
 
-constexpr unsigned max_threads = 1024, warp_lanes = 32, max_copies = 256, masks_per_warp = 8, exchange_bytes = 32;
+constexpr unsigned max_threads = 1024, warp_lanes = 32, max_copies = 256, masks_per_warp = 8,
+                   exchange_bytes = 32;
 constexpr size_t max_shared = 227 * 1024, max_parameters = 4096;
 #if defined(EMULATION_ADDRESS_SANITIZER) || defined(EMULATION_THREAD_SANITIZER)
 constexpr size_t stack_bytes = 256 << 10;
@@ -219,7 +224,8 @@ EMULATION_QUIET inline void fill_quietly(void* to, size_t bytes) {
 // ---- fibers ----
 
 #if defined(EMULATION_ASSEMBLER)
-// Saves what a called function must keep, on the stack that it leaves. Not C++, lest a compiler sees what it leaves alone.
+// Saves what a called function must keep, on the stack that it leaves. Not C++, lest a compiler sees what it
+// leaves alone.
 extern "C" void weightsharing_emulation_switch(void** from, void* to);
 asm(R"(.pushsection .text
 .weak weightsharing_emulation_switch
@@ -303,10 +309,11 @@ void fiber_main();
 
 EMULATION_QUIET inline Fiber* make_fiber() {
   Fiber* fiber = static_cast<Fiber*>(calloc(1, sizeof(Fiber)));
-  void* memory = mmap(nullptr, stack_bytes + page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      -1, 0);
+  void* memory = mmap(nullptr, stack_bytes + page_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   // The lowest page faults: a kernel that needs more stack than there is stops there.
-  if (!fiber || memory == MAP_FAILED || mprotect(memory, page_bytes, PROT_NONE)) throw Error("no memory for another fiber");
+  if (!fiber || memory == MAP_FAILED || mprotect(memory, page_bytes, PROT_NONE))
+    throw Error("no memory for another fiber");
   fiber->stack = static_cast<char*>(memory) + page_bytes;
 #if defined(EMULATION_THREAD_SANITIZER)
   fiber->tsan = __tsan_create_fiber(0);
@@ -348,7 +355,8 @@ EMULATION_QUIET inline void put_idle(Fiber* fiber) {
   machine.idle_end = (machine.idle_end + 1) % idle_slots;
 }
 
-// For ThreadSanitizer the one that rested longest, so that a thread of the next block is another fiber; else the warmest.
+// For ThreadSanitizer the one that rested longest, so that a thread of the next block is another fiber; else
+// the warmest.
 EMULATION_QUIET inline Fiber* take_idle() {
 #if defined(EMULATION_THREAD_SANITIZER)
   Fiber* fiber = machine.idle[machine.idle_first];
@@ -360,7 +368,8 @@ EMULATION_QUIET inline Fiber* take_idle() {
 #endif
 }
 
-// Whose turn it is: threads that have not started, then those whose barrier has opened; the scheduler if none can go on.
+// Whose turn it is: threads that have not started, then those whose barrier has opened; the scheduler if none
+// can go on.
 EMULATION_QUIET inline Fiber* next_fiber() {
   if (machine.started < machine.threads) return take_idle();
   for (unsigned i = 0; i < machine.threads; ++i) {
@@ -388,7 +397,8 @@ EMULATION_QUIET inline void end_thread() {
   release(&machine.end);
 }
 
-// A fiber runs one thread after the other as long as none waits: no barrier, no switch. ThreadSanitizer needs them apart.
+// A fiber runs one thread after the other as long as none waits: no barrier, no switch. ThreadSanitizer needs
+// them apart.
 inline EMULATION_QUIET void fiber_main() {
   arrived_on(machine.current_fiber);
   for (;;) {
@@ -415,9 +425,11 @@ inline EMULATION_QUIET void fiber_main() {
 EMULATION_QUIET inline unsigned wait(Barrier& barrier, unsigned expected, Site site, unsigned vote = 0) {
   if (barrier.arrived == 0)
     barrier.site = site;
-  else if (barrier.site.line != site.line || strcmp(barrier.site.what, site.what) || strcmp(barrier.site.file, site.file))
-    fail("threads that must meet wait at different places: %s at %s:%d and %s at %s:%d (thread %u)", barrier.site.what,
-         barrier.site.file, barrier.site.line, site.what, site.file, site.line, machine.current);
+  else if (barrier.site.line != site.line || strcmp(barrier.site.what, site.what) ||
+           strcmp(barrier.site.file, site.file))
+    fail("threads that must meet wait at different places: %s at %s:%d and %s at %s:%d (thread %u)",
+         barrier.site.what, barrier.site.file, barrier.site.line, site.what, site.file, site.line,
+         machine.current);
   const unsigned parity = barrier.generation & 1;
   barrier.votes[parity] += vote;
   release(&barrier.order[parity]);
@@ -449,7 +461,8 @@ EMULATION_QUIET inline unsigned lanes_of_warp() {
 }
 
 EMULATION_QUIET inline WarpBarrier& enter(unsigned mask, Site site) {
-  if (!(mask >> lane() & 1)) fail("%s at %s:%d: lane %u is not in its mask %08x", site.what, site.file, site.line, lane(), mask);
+  if (!(mask >> lane() & 1))
+    fail("%s at %s:%d: lane %u is not in its mask %08x", site.what, site.file, site.line, lane(), mask);
   if (mask & ~lanes_of_warp())
     fail("%s at %s:%d: mask %08x names lanes beyond the block", site.what, site.file, site.line, mask);
   WarpBarrier* const barriers = machine.warp[machine.current / warp_lanes];
@@ -461,7 +474,8 @@ EMULATION_QUIET inline WarpBarrier& enter(unsigned mask, Site site) {
     }
     if (!barriers[i].inside) unused = &barriers[i];
   }
-  if (!unused) fail("%s at %s:%d: more than %u masks at once", site.what, site.file, site.line, masks_per_warp);
+  if (!unused)
+    fail("%s at %s:%d: more than %u masks at once", site.what, site.file, site.line, masks_per_warp);
   unused->mask = mask;
   unused->inside = 1;
   unused->barrier.votes[0] = unused->barrier.votes[1] = 0;
@@ -474,7 +488,12 @@ EMULATION_QUIET inline unsigned wait_warp(Site site, unsigned mask, unsigned vot
   --warp.inside;
   return votes;
 }
-EMULATION_QUIET inline void wait_warp(Site site) { wait_warp(site, lanes_of_warp()); }
+
+struct SyncWarp {
+  Site site;
+  void operator()() const { wait_warp(site, lanes_of_warp()); }
+  void operator()(unsigned mask) const { wait_warp(site, mask); }
+};
 
 template <class T>
 EMULATION_QUIET T shuffle(Site site, unsigned mask, T value, unsigned source) {
@@ -484,8 +503,8 @@ EMULATION_QUIET T shuffle(Site site, unsigned mask, T value, unsigned source) {
   __builtin_memcpy(values[lane()], &value, sizeof value);
   wait(warp.barrier, __builtin_popcount(mask), site);
   if (!(mask >> source & 1))
-    fail("%s at %s:%d: lane %u reads lane %u, which its mask %08x does not name", site.what, site.file, site.line, lane(),
-         source, mask);
+    fail("%s at %s:%d: lane %u reads lane %u, which its mask %08x does not name", site.what, site.file,
+         site.line, lane(), source, mask);
   __builtin_memcpy(&value, values[source], sizeof value);
   --warp.inside;
   return value;
@@ -529,10 +548,12 @@ struct SharedArray {
     if (block == machine.block_number) return memory;
     block = machine.block_number;
 #if defined(EMULATION_THREAD_SANITIZER)
-    if (machine.arena_used + bytes + 64 > arena_bytes) fail("more shared memory in one block than the emulation has");
+    if (machine.arena_used + bytes + 64 > arena_bytes)
+      fail("more shared memory in one block than the emulation has");
     memory = from_arena(bytes);
 #else
-    if (!memory && posix_memalign(&memory, 16, bytes)) fail("no memory for %zu bytes of shared memory", bytes);
+    if (!memory && posix_memalign(&memory, 16, bytes))
+      fail("no memory for %zu bytes of shared memory", bytes);
 #endif
     fill_quietly(memory, bytes);
     return memory;
@@ -542,7 +563,8 @@ struct SharedArray {
 // ---- cp.async ----
 
 EMULATION_QUIET inline void queue_copy(void* to, const void* from, unsigned bytes, unsigned source_bytes) {
-  if (reinterpret_cast<uintptr_t>(to) % bytes) fail("cp.async<%u>: the shared address %p is not aligned to it", bytes, to);
+  if (reinterpret_cast<uintptr_t>(to) % bytes)
+    fail("cp.async<%u>: the shared address %p is not aligned to it", bytes, to);
   if (source_bytes && reinterpret_cast<uintptr_t>(from) % bytes)
     fail("cp.async<%u>: the global address %p is not aligned to it", bytes, from);
   if (source_bytes > bytes || source_bytes % 4) fail("cp.async<%u>: %u bytes of source", bytes, source_bytes);
@@ -592,7 +614,8 @@ struct Call<kernel> {
 // Makes a kernel of one parameter known to cudaLaunchKernel. `name` must last.
 template <auto kernel>
 void add(const char* name) {
-  trampolines()[reinterpret_cast<const void*>(kernel)] = {name, Call<kernel>::call, Call<kernel>::parameter_bytes};
+  trampolines()[reinterpret_cast<const void*>(kernel)] = {name, Call<kernel>::call,
+                                                          Call<kernel>::parameter_bytes};
 }
 
 struct Order {
@@ -610,7 +633,8 @@ inline Order order_from_environment() {
     if (!digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos)
       return {Order::shuffled, static_cast<unsigned>(std::stoul(digits))};
   }
-  throw InvalidLaunch("WEIGHTSHARING_EMULATION_ORDER is '" + word + "': set forward, reverse or shuffled:SEED");
+  throw InvalidLaunch("WEIGHTSHARING_EMULATION_ORDER is '" + word +
+                      "': set forward, reverse or shuffled:SEED");
 }
 
 inline void check_launch(dim3 grid, dim3 block, size_t shared) {
@@ -623,7 +647,8 @@ inline void check_launch(dim3 grid, dim3 block, size_t shared) {
   if (!grid.x || !grid.y || !grid.z || grid.x > 0x7FFFFFFF || grid.y > 65535 || grid.z > 65535)
     throw InvalidLaunch("a grid of " + text(grid) + " blocks");
   if (shared > max_shared)
-    throw InvalidLaunch(std::to_string(shared) + " bytes of dynamic shared memory, " + std::to_string(max_shared) + " are there");
+    throw InvalidLaunch(std::to_string(shared) + " bytes of dynamic shared memory, " +
+                        std::to_string(max_shared) + " are there");
 }
 
 // The k-th number of a permutation of 0..count-1 that needs no table.
@@ -640,10 +665,13 @@ struct BlockOrder {
       while (std::gcd(step, count) != 1);
     }
   }
-  uint64_t operator()(uint64_t k) const { return static_cast<uint64_t>((first + static_cast<unsigned __int128>(k) * step) % count); }
+  uint64_t operator()(uint64_t k) const {
+    return static_cast<uint64_t>((first + static_cast<emulation::Wide>(k) * step) % count);
+  }
 };
 
-EMULATION_QUIET inline void run_block(Order order, std::mt19937& random, size_t shared) {
+EMULATION_QUIET inline void run_block(uint3 index, Order order, std::mt19937& random, size_t shared) {
+  blockIdx = index;
   ++machine.block_number;
   machine.started = machine.cursor = 0;
   machine.live = machine.threads;
@@ -656,7 +684,8 @@ EMULATION_QUIET inline void run_block(Order order, std::mt19937& random, size_t 
     thread.groups = thread.first_copy = thread.copies = 0;
   }
   if (order.kind == Order::shuffled)
-    for (unsigned i = machine.threads; i > 1; --i) std::swap(machine.order[i - 1], machine.order[random() % i]);
+    for (unsigned i = machine.threads; i > 1; --i)
+      std::swap(machine.order[i - 1], machine.order[random() % i]);
 #if defined(EMULATION_THREAD_SANITIZER)
   if (machine.arena_used + max_shared + 64 * 1024 > arena_bytes) {
     acquire(&machine.end);
@@ -676,14 +705,15 @@ EMULATION_QUIET inline void run_block(Order order, std::mt19937& random, size_t 
       }
     const Site site = machine.thread[first].waits_at->site;
     snprintf(machine.message, sizeof machine.message,
-             "deadlock: %u of %u threads wait for others that never come, thread %u at %s of %s:%d", waiting, machine.threads,
-             first, site.what, site.file, site.line);
+             "deadlock: %u of %u threads wait for others that never come, thread %u at %s of %s:%d", waiting,
+             machine.threads, first, site.what, site.file, site.line);
     machine.failed = true;
   }
 }
 
 // Runs all blocks of a kernel; throws Error if the launch or the kernel is at fault.
-inline void run(const char* name, void (*call)(const void*), const void* parameters, dim3 grid, dim3 block, size_t shared) {
+inline void run(const char* name, void (*call)(const void*), const void* parameters, dim3 grid, dim3 block,
+                size_t shared) {
   check_launch(grid, block, shared);
   const Order order = order_from_environment();
   const std::lock_guard<std::mutex> lock(machine.mutex);
@@ -700,14 +730,16 @@ inline void run(const char* name, void (*call)(const void*), const void* paramet
 #if defined(EMULATION_THREAD_SANITIZER)
   machine.scheduler.tsan = __tsan_get_current_fiber();
   if (!machine.arena) {
-    void* arena = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* arena = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED) throw Error("no memory for shared memory");
     machine.arena = static_cast<char*>(arena);
   }
   const unsigned fibers = machine.threads + 1;
 #else
   const unsigned fibers = machine.threads;
-  if (shared && posix_memalign(&machine.dynamic_shared, 16, shared)) throw Error("no memory for shared memory");
+  if (shared && posix_memalign(&machine.dynamic_shared, 16, shared))
+    throw Error("no memory for shared memory");
 #endif
   while (machine.fiber_count < fibers) {
     machine.fibers[machine.fiber_count] = make_fiber();
@@ -718,8 +750,9 @@ inline void run(const char* name, void (*call)(const void*), const void* paramet
   release(&machine.begin);
   for (uint64_t k = 0; k < blocks.count && !machine.failed; ++k) {
     const uint64_t number = blocks(k), row = number / grid.x;
-    blockIdx = {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(row % grid.y), static_cast<unsigned>(row / grid.y)};
-    run_block(order, random, shared);
+    run_block({static_cast<unsigned>(number % grid.x), static_cast<unsigned>(row % grid.y),
+               static_cast<unsigned>(row / grid.y)},
+              order, random, shared);
   }
   acquire(&machine.end);
 #if !defined(EMULATION_THREAD_SANITIZER)
@@ -733,7 +766,8 @@ inline void run(const char* name, void (*call)(const void*), const void* paramet
 }
 
 template <auto kernel, class Parameters>
-void launch(dim3 grid, dim3 block, const Parameters& parameters, size_t shared = 0, const char* name = "kernel") {
+void launch(dim3 grid, dim3 block, const Parameters& parameters, size_t shared = 0,
+            const char* name = "kernel") {
   run(name, Call<kernel>::call, &parameters, grid, block, shared);
 }
 
@@ -746,21 +780,24 @@ using same = typename Same<T>::type;  // not deduced from
 
 }  // namespace emulation
 
-#define WEIGHTSHARING_SHARED(T, name, ...)                                                                     \
-  typedef T name##_type __VA_ARGS__;                                                                           \
-  static_assert(std::is_trivially_default_constructible_v<name##_type>, "shared memory is not initialised");  \
-  static emulation::SharedArray name##_array;                                                                  \
+#define WEIGHTSHARING_SHARED(T, name, ...)                                                                   \
+  typedef T name##_type __VA_ARGS__;                                                                         \
+  static_assert(std::is_trivially_default_constructible_v<name##_type>, "shared memory is not initialised"); \
+  static emulation::SharedArray name##_array;                                                                \
   name##_type& name = *static_cast<name##_type*>(name##_array.get(sizeof(name##_type)))
-#define WEIGHTSHARING_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(emulation::machine.dynamic_shared)
+#define WEIGHTSHARING_DYNAMIC_SHARED(T, name) \
+  T* const name = static_cast<T*>(emulation::machine.dynamic_shared)
 #define WEIGHTSHARING_UNROLL
 #define WEIGHTSHARING_NO_UNROLL
 
 #define __syncthreads() ((void)emulation::wait_block(EMULATION_SITE("__syncthreads")))
-#define __syncthreads_or(vote) ((int)(emulation::wait_block(EMULATION_SITE("__syncthreads_or"), (vote) ? 1 : 0) != 0))
-#define __syncthreads_and(vote) ((int)(emulation::wait_block(EMULATION_SITE("__syncthreads_and"), (vote) ? 0 : 1) == 0))
-#define __syncthreads_count(vote) ((int)emulation::wait_block(EMULATION_SITE("__syncthreads_count"), (vote) ? 1 : 0))
-#define __syncwarp(...) ((void)emulation::wait_warp(EMULATION_SITE("__syncwarp") EMULATION_COMMA(__VA_ARGS__)))
-#define EMULATION_COMMA(...) __VA_OPT__(, ) __VA_ARGS__
+#define __syncthreads_or(vote) \
+  ((int)(emulation::wait_block(EMULATION_SITE("__syncthreads_or"), (vote) ? 1 : 0) != 0))
+#define __syncthreads_and(vote) \
+  ((int)(emulation::wait_block(EMULATION_SITE("__syncthreads_and"), (vote) ? 0 : 1) == 0))
+#define __syncthreads_count(vote) \
+  ((int)emulation::wait_block(EMULATION_SITE("__syncthreads_count"), (vote) ? 1 : 0))
+#define __syncwarp(...) (emulation::SyncWarp{EMULATION_SITE("__syncwarp")}(__VA_ARGS__))
 #define __ballot_sync(mask, vote) \
   emulation::wait_warp(EMULATION_SITE("__ballot_sync"), mask, (vote) ? 1u << emulation::lane() : 0u)
 #define __any_sync(mask, vote) ((int)(__ballot_sync(mask, vote) != 0))
@@ -779,10 +816,10 @@ inline void __threadfence_block() {}
   T name(const T* from) {    \
     return *from;            \
   }
-#define EMULATION_STORE(name)                       \
-  template <class T>                                \
-  void name(T* to, emulation::same<T> value) {      \
-    *to = value;                                    \
+#define EMULATION_STORE(name)                  \
+  template <class T>                           \
+  void name(T* to, emulation::same<T> value) { \
+    *to = value;                               \
   }
 EMULATION_LOAD(__ldg)
 EMULATION_LOAD(__ldca)
@@ -798,15 +835,15 @@ EMULATION_STORE(__stwt)
 #undef EMULATION_STORE
 
 // Atomic for ThreadSanitizer too: a plain access beside an atomic one is a race.
-#define EMULATION_ATOMIC(name, allowed, changed)                                                                       \
-  template <class T>                                                                                                   \
-  T name(T* at, emulation::same<T> value) {                                                                            \
-    static_assert(allowed, #name " has no such type in CUDA");                                                         \
-    T old, next;                                                                                                       \
-    __atomic_load(at, &old, __ATOMIC_RELAXED);                                                                         \
-    do next = changed;                                                                                                 \
-    while (!__atomic_compare_exchange(at, &old, &next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));                    \
-    return old;                                                                                                        \
+#define EMULATION_ATOMIC(name, allowed, changed)                                                    \
+  template <class T>                                                                                \
+  T name(T* at, emulation::same<T> value) {                                                         \
+    static_assert(allowed, #name " has no such type in CUDA");                                      \
+    T old, next;                                                                                    \
+    __atomic_load(at, &old, __ATOMIC_RELAXED);                                                      \
+    do next = changed;                                                                              \
+    while (!__atomic_compare_exchange(at, &old, &next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); \
+    return old;                                                                                     \
   }
 namespace emulation {
 template <class T, class... Ts>
@@ -816,9 +853,11 @@ constexpr bool is_word = is_one_of<T, int, unsigned, unsigned long long>;
 }  // namespace emulation
 EMULATION_ATOMIC(atomicAdd, (emulation::is_word<T> || emulation::is_one_of<T, float, double>), T(old + value))
 EMULATION_ATOMIC(atomicSub, (emulation::is_one_of<T, int, unsigned>), T(old - value))
-EMULATION_ATOMIC(atomicMax, (emulation::is_word<T> || emulation::is_one_of<T, long long>), (old > value ? old : value))
-EMULATION_ATOMIC(atomicMin, (emulation::is_word<T> || emulation::is_one_of<T, long long>), (old < value ? old : value))
-EMULATION_ATOMIC(atomicAnd, emulation::is_word<T>, T(old & value))
+EMULATION_ATOMIC(atomicMax, (emulation::is_word<T> || emulation::is_one_of<T, long long>),
+                 (old > value ? old : value))
+EMULATION_ATOMIC(atomicMin, (emulation::is_word<T> || emulation::is_one_of<T, long long>),
+                 (old < value ? old : value))
+EMULATION_ATOMIC(atomicAnd, emulation::is_word<T>, T(old& value))
 EMULATION_ATOMIC(atomicOr, emulation::is_word<T>, T(old | value))
 EMULATION_ATOMIC(atomicXor, emulation::is_word<T>, T(old ^ value))
 EMULATION_ATOMIC(atomicExch, (emulation::is_word<T> || emulation::is_one_of<T, float>), value)
@@ -835,8 +874,8 @@ inline float max(float a, float b) { return fmaxf(a, b); }
 inline float min(float a, float b) { return fminf(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
-#define EMULATION_EXTREMES(T)                       \
-  inline T max(T a, T b) { return a > b ? a : b; }  \
+#define EMULATION_EXTREMES(T)                      \
+  inline T max(T a, T b) { return a > b ? a : b; } \
   inline T min(T a, T b) { return a < b ? a : b; }
 EMULATION_EXTREMES(int)
 EMULATION_EXTREMES(unsigned)
@@ -884,15 +923,17 @@ inline int __clz(int x) { return x ? __builtin_clz(static_cast<unsigned>(x)) : 3
 inline int __clzll(long long x) { return x ? __builtin_clzll(static_cast<unsigned long long>(x)) : 64; }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __ffsll(long long x) { return __builtin_ffsll(x); }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((static_cast<unsigned long long>(a) * b) >> 32); }
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>((static_cast<unsigned long long>(a) * b) >> 32);
+}
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
-  return static_cast<unsigned long long>((static_cast<unsigned __int128>(a) * b) >> 64);
+  return static_cast<unsigned long long>((static_cast<emulation::Wide>(a) * b) >> 64);
 }
 
 namespace weightsharing::cuda {
 
-// The target is written when the copy is asked for, by the thread that asks, and again when it waits: a read in between sees
-// NaN, and ThreadSanitizer a race.
+// The target is written when the copy is asked for, by the thread that asks, and again when it waits: a read
+// in between sees NaN, and ThreadSanitizer a race.
 template <int bytes>
 void cp_async(void* shared, const void* global, int source_bytes) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
@@ -920,7 +961,8 @@ inline unsigned round_to_tf32(float x) {
   return isfinite(x) ? (bits + 0x1000u) & ~0x1FFFu : bits;
 }
 
-EMULATION_QUIET inline void mma_tf32_at(emulation::Site site, float* d, const unsigned* a, const unsigned* b) {
+EMULATION_QUIET inline void mma_tf32_at(emulation::Site site, float* d, const unsigned* a,
+                                        const unsigned* b) {
   emulation::WarpBarrier& warp = emulation::enter(~0u, site);
   auto& values = warp.values[warp.barrier.generation & 1];
   const unsigned me = emulation::lane();
