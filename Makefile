@@ -3,8 +3,13 @@
 PYTHON ?= python3
 PIP_INSTALL = $(@D)/bin/python -m pip install --quiet --no-input --disable-pip-version-check
 
+# The kernels for GPUs, run on the CPU: for the tests. Where nvcc is found the real module is built as well, for one
+# architecture, because this build is not to be shipped.
+EMULATION = --config-settings=cmake.define.WEIGHTSHARING_EMULATION=ON \
+  --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=90
+
 # Folders are listed too: their time changes when a file is deleted or renamed.
-SOURCES := $(shell find csrc python -name __pycache__ -prune -o ! -name '*.so' -print) CMakeLists.txt pyproject.toml
+SOURCES := $(shell find csrc python tests/emulation -name __pycache__ -prune -o ! -name '*.so' -print) CMakeLists.txt pyproject.toml
 CPP_SOURCES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cuh' -o -name '*.cu')
 
 # CXX only if the user set it: make's own default says nothing about this machine.
@@ -53,7 +58,7 @@ demo: .venv/installed
 	@.venv/bin/python examples/demo.py
 
 test: .venv/installed
-	@.venv/bin/python -m pytest -q tests
+	@WEIGHTSHARING_CUDA=emulated .venv/bin/python -m pytest -q tests
 
 # The interpreter is not instrumented, so the sanitizers' libraries must be loaded before it starts, and with
 # them libstdc++, whose exceptions AddressSanitizer intercepts. What CPython leaks at exit is not ours.
@@ -66,8 +71,8 @@ sanitize: .venv-sanitize/installed
 	    "no $$library. Try: make sanitize CXX=g++"; exit 1; }; \
 	  preload="$$preload $$path"; \
 	done; \
-	LD_PRELOAD="$$preload" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	  HYPOTHESIS_PROFILE=sanitize .venv-sanitize/bin/python -m pytest -q tests
+	LD_PRELOAD="$$preload" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  HYPOTHESIS_PROFILE=sanitize WEIGHTSHARING_CUDA=emulated .venv-sanitize/bin/python -m pytest -q --capture=sys tests
 
 lint: .venv-lint/installed
 	.venv-lint/bin/ruff check .
@@ -86,7 +91,7 @@ clean:
 .venv/installed: .venv/created $(SOURCES)
 	$(CHECK_COMPILER)
 	@echo "Building and installing weightsharing into $(@D); the first time takes some minutes."
-	@$(PIP_INSTALL) '.[images,plot,test]'
+	@$(PIP_INSTALL) '.[images,plot,test]' $(EMULATION)
 	@touch $@
 
 .venv-sanitize/installed: .venv-sanitize/created $(SOURCES)
@@ -95,7 +100,8 @@ clean:
 	@$(FIND_COMPILER); echo "$$compiler" > $(@D)/compiler
 	@CXX="$$(cat $(@D)/compiler)" $(PIP_INSTALL) '.[images,plot,test]' \
 	  --config-settings=cmake.define.WEIGHTSHARING_SANITIZE=address,undefined \
-	  --config-settings=build-dir=build/sanitize
+	  --config-settings=build-dir=build/sanitize \
+	  --config-settings=cmake.define.WEIGHTSHARING_CUDA=OFF $(EMULATION)
 	@touch $@
 
 # Dependency groups need a newer pip than the one that comes with older Pythons.

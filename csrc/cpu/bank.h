@@ -20,36 +20,37 @@ constexpr int bank_pixels = vector_registers == 32 ? (V == 4   ? 6
                                                                : 10);
 
 template <class T, int reduction, bool keep_nan, int P, int V>
-inline void bank_tile(const T* in, Index in_step, const Index* offset, Index count, const T* packed, T* out) {
-  constexpr int L = lanes<T>;
-  Vector<T> total[P][V];
-  const auto pass = [&](Index from, Index to, Vector<T>(&acc)[P][V]) {
-    for (int p = 0; p < P; ++p)
-      for (int v = 0; v < V; ++v) acc[p][v] = broadcast(identity<reduction, T>);
-    for (Index t = from; t < to; ++t) {
-      Vector<T> w[V];
-      for (int v = 0; v < V; ++v) w[v] = load(packed + (t * V + v) * L);
-      const T* pixel = in + offset[t];
-      for (int p = 0; p < P; ++p) {
-        const Vector<T> r = broadcast(pixel[p * in_step]);
-        for (int v = 0; v < V; ++v) acc[p][v] = contribute<reduction, keep_nan>(acc[p][v], w[v], r);
-      }
-    }
-  };
-  if (reduction != reduce_sum || count <= chunk_taps) {
-    pass(0, count, total);
-  } else {
-    for (int p = 0; p < P; ++p)
-      for (int v = 0; v < V; ++v) total[p][v] = Vector<T>{};
-    for (Index t = 0; t < count; t += chunk_taps) {
-      Vector<T> acc[P][V];
-      pass(t, smaller(t + chunk_taps, count), acc);
-      for (int p = 0; p < P; ++p)
-        for (int v = 0; v < V; ++v) total[p][v] += acc[p][v];
+inline Several<Vector<T>, P * V> bank_pass(const T* in, Index in_step, const Index* offset, Index from,
+                                           Index to, const T* packed) {
+  Several<Vector<T>, P * V> acc;
+  for (int i = 0; i < P * V; ++i) acc.v[i] = broadcast(identity<reduction, T>);
+  for (Index t = from; t < to; ++t) {
+    Vector<T> w[V];
+    for (int v = 0; v < V; ++v) w[v] = load(packed + (t * V + v) * lanes<T>);
+    const T* pixel = in + offset[t];
+    for (int p = 0; p < P; ++p) {
+      const Vector<T> r = broadcast(pixel[p * in_step]);
+      for (int v = 0; v < V; ++v)
+        acc.v[p * V + v] = contribute<reduction, keep_nan>(acc.v[p * V + v], w[v], r);
     }
   }
-  for (int p = 0; p < P; ++p)
-    for (int v = 0; v < V; ++v) store(out + (p * V + v) * L, total[p][v]);
+  return acc;
+}
+
+// out[pixel][filter of the block]
+template <class T, int reduction, bool keep_nan, int P, int V>
+inline void bank_tile(const T* in, Index in_step, const Index* offset, Index count, const T* packed, T* out) {
+  Several<Vector<T>, P * V> acc;
+  if (reduction != reduce_sum || count <= chunk_taps) {
+    acc = bank_pass<T, reduction, keep_nan, P, V>(in, in_step, offset, 0, count, packed);
+  } else {
+    Tower<Several<Vector<T>, P * V>> tower;
+    for (Index t = 0; t < count; t += chunk_taps)
+      tower.add(bank_pass<T, reduction, keep_nan, P, V>(in, in_step, offset, t,
+                                                        smaller(t + chunk_taps, count), packed));
+    acc = tower.total();
+  }
+  for (int i = 0; i < P * V; ++i) store(out + i * lanes<T>, acc.v[i]);
 }
 
 // One row of n pixels for one block of V vectors of filters, of which `filters` exist.

@@ -533,7 +533,9 @@ class PoolEngine final : public EngineOf<T> {
   }
 
  protected:
-  Index scratch_elements() const override { return 3 * plan_.buffer_elements + this->program_elements(); }
+  Index scratch_elements() const override {
+    return (plan_.flat ? 3 : 11) * plan_.buffer_elements + this->program_elements();
+  }
 
   void run_batch(const T* pre, T* post, Index batch, bool accumulate, int threads) override {
     const Index pre_size = volume(geometry_.pre, "pre"), post_size = volume(geometry_.post, "post");

@@ -47,7 +47,8 @@ void flat_block(const PoolParameters<T>& p, const Task<T>& task) {
   const Block b = block_of(a, task.block);
   T* now = task.scratch;
   T* next = now + p.buffer_elements;
-  T* program = next + 2 * p.buffer_elements;
+  T* wide = next + p.buffer_elements;
+  T* program = wide + p.buffer_elements;
   // The block's part of pre, what lies outside filled with the value that changes nothing.
   Index size[4];
   for (int d = 0; d < 4; ++d) size[d] = (b.units[d] - 1) * a[d].stride + a[d].extent;
@@ -78,16 +79,11 @@ void flat_block(const PoolParameters<T>& p, const Task<T>& task) {
     if (a[d].extent > 1 || a[d].stride > 1) {
       for (Index o = 0; o < outer; ++o) {
         T *in = now + o * here, *out = next + o * there;
-        if (a[d].stride == 1) {
-          slide<T, reduction>(in, out, b.units[d], a[d].extent, run);
-        } else {
-          for (Index q = 0; q < b.units[d]; ++q) {
-            const T* box = in + q * a[d].stride * run;
-            copy(out + q * run, box, run);
-            for (Index k = 1; k < a[d].extent; ++k)
-              combine_rows<T, reduction>(out + q * run, box + k * run, run);
-          }
-        }
+        // Windows at every place, of which a stride keeps some.
+        const Index places = (b.units[d] - 1) * a[d].stride + 1;
+        slide<T, reduction>(in, a[d].stride == 1 ? out : wide, places, a[d].extent, run);
+        for (Index q = 0; q < b.units[d] && a[d].stride > 1; ++q)
+          copy(out + q * run, wide + q * a[d].stride * run, run);
       }
       T* swap = now;
       now = next;

@@ -31,9 +31,11 @@ void gather_units(const GatherParameters<T>& g, const T* copy_of_pre, const T* w
                   T* value, T* scratch) {
   constexpr int block = program_block;
   const bool ignore = g.strip.outside == outside_ignore;
-  T contribution[block], part[block], rate[block];
+  T contribution[block], rate[block];
+  Tower<Several<T, block>> tower;
+  Several<T, block> part;
   Index count[block];
-  for (Index i = 0; i < n; ++i) value[i] = part[i] = identity<reduction, T>, count[i] = 0;
+  for (int i = 0; i < block; ++i) part.v[i] = identity<reduction, T>, count[i] = 0;
   for (Index t = 0; t < g.taps; ++t) {
     const T* p = copy_of_pre + g.tap_offset[t];
     for (Index i = 0; i < n; ++i) rate[i] = p[g.base[start + i]];
@@ -54,16 +56,22 @@ void gather_units(const GatherParameters<T>& g, const T* copy_of_pre, const T* w
           inside = inside && u >= 0 && u < g.strip.axis[d].pre;
         }
         inside = inside && c[3] + k[3] >= 0 && c[3] + k[3] < g.strip.row.pre;
-        if (inside) part[i] = combine<reduction, true>(part[i], contribution[i]), ++count[i];
+        if (inside) part.v[i] = combine<reduction, true>(part.v[i], contribution[i]), ++count[i];
       }
     } else {
-      for (Index i = 0; i < n; ++i) part[i] = combine<reduction, true>(part[i], contribution[i]);
+      for (Index i = 0; i < n; ++i) part.v[i] = combine<reduction, true>(part.v[i], contribution[i]);
     }
-    if (reduction == reduce_sum && (t + 1) % chunk_taps == 0)
-      for (Index i = 0; i < n; ++i) value[i] += part[i], part[i] = T(0);
+    if (reduction == reduce_sum && (t + 1) % chunk_taps == 0 && t + 1 < g.taps) {
+      tower.add(part);
+      for (int i = 0; i < block; ++i) part.v[i] = T(0);
+    }
+  }
+  if (reduction == reduce_sum && g.taps > chunk_taps) {
+    tower.add(part);
+    part = tower.total();
   }
   for (Index i = 0; i < n; ++i) {
-    value[i] = combine<reduction, true>(value[i], part[i]);
+    value[i] = part.v[i];
     const Index taps = ignore ? count[i] : g.taps;
     if (g.reduction == reduce_mean && taps) value[i] /= static_cast<T>(taps);
     if (!taps) value[i] = T(0);

@@ -26,9 +26,9 @@ enum Outside {
 inline constexpr int program_block = 128;
 // A strip or tile may be read this many elements past its end by the last vector of a row.
 inline constexpr int slack = 64;
-// Taps that are added before the sum moves on to a second accumulator: keeps the rounding error of long sums
-// small.
-inline constexpr int chunk_taps = 64;
+// Terms of a sum that are added in sequence; longer sums add such partial sums (Tower in vector.h), which
+// keeps the rounding error of long sums small.
+inline constexpr int chunk_taps = 32;
 
 template <class T>
 struct ProgramView {
@@ -155,7 +155,7 @@ struct PoolParameters {
   Index inner;
   int reduction;
   const ProgramView<T>* rate;  // g, null for pre.r itself
-  Index buffer_elements;       // of one of the three buffers in scratch
+  Index buffer_elements;       // of one of the buffers in scratch: 11 for pool, 3 for flat
 };
 
 template <class T>

@@ -11,6 +11,8 @@
 namespace weightsharing::cpu::WEIGHTSHARING_ISA {
 namespace {
 
+constexpr Index axis_chunk = 256;  // taps of one axis that are passed at a time
+
 template <class T>
 void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
   const Strip<T>& s = w.strip;
@@ -30,7 +32,7 @@ void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
   T* total = rest;
   T* buffer[2] = {rest + w.term_elements, rest + 2 * w.term_elements};
 
-  Index offset[chunk_taps];  // taps of the other axes, a chunk at a time
+  Index offset[axis_chunk];  // taps of the other axes, a chunk at a time
   for (Index term = 0; term < w.factors.terms; ++term) {
     const T* const* factor = w.factors.values + 4 * term;
     const T one[1] = {1};
@@ -52,8 +54,8 @@ void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
         T* to = buffer[1 - current];
         const T* values = factor[d] ? factor[d] : one;
         for (Index o = 0; o < outer; ++o)
-          for (Index t = 0; t < a.taps; t += chunk_taps) {
-            const Index count = smaller(chunk_taps, a.taps - t);
+          for (Index t = 0; t < a.taps; t += axis_chunk) {
+            const Index count = smaller(axis_chunk, a.taps - t);
             for (Index k = 0; k < count; ++k) offset[k] = (t + k) * (a.compact ? 1 : a.dilation) * run;
             const Taps<T> taps{count, offset, values + t};
             const T* in = from + o * rows[d] * run;

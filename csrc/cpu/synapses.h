@@ -28,10 +28,11 @@ inline T reduce_lanes(const T* lane) {
 template <class T, int reduction>
 T reduce_synapses(const SynapsesParameters<T>& s, const T* rates, Index first, Index last, bool consecutive,
                   T* scratch) {
-  T acc[row_lanes], total[row_lanes];
-  for (int k = 0; k < row_lanes; ++k) acc[k] = total[k] = identity<reduction, T>;
+  Several<T, row_lanes> part;
+  Tower<Several<T, row_lanes>> tower;
+  T(&acc)[row_lanes] = part.v;
+  for (int k = 0; k < row_lanes; ++k) acc[k] = identity<reduction, T>;
   T gathered[program_block], contribution[program_block];
-  Index chunks = 0;
   for (Index j = first; j < last; j += program_block) {
     const Index n = smaller(program_block, last - j);
     const T* r = gathered;
@@ -53,11 +54,13 @@ T reduce_synapses(const SynapsesParameters<T>& s, const T* rates, Index first, I
         for (int k = 0; k < row_lanes; ++k) acc[k] = contribute<reduction, true>(acc[k], w[i + k], r[i + k]);
       for (int k = 0; i + k < n; ++k) acc[k] = contribute<reduction, true>(acc[k], w[i + k], r[i + k]);
     }
-    if (++chunks % (chunk_taps * row_lanes / program_block) == 0 && reduction == reduce_sum)
-      for (int k = 0; k < row_lanes; ++k) total[k] += acc[k], acc[k] = T(0);
+    if (reduction == reduce_sum) {
+      tower.add(part);
+      for (int k = 0; k < row_lanes; ++k) acc[k] = T(0);
+    }
   }
-  for (int k = 0; k < row_lanes; ++k) total[k] = combine<reduction, true>(total[k], acc[k]);
-  return reduce_lanes<T, reduction>(total);
+  if (reduction == reduce_sum) part = tower.total();
+  return reduce_lanes<T, reduction>(part.v);
 }
 
 template <class T>

@@ -96,5 +96,52 @@ inline V contribute(V acc, W weight, V value) {
   }
 }
 
+// Long sums: partial sums of chunk_taps terms, added up in a tower of levels of eight, so that the rounding
+// error grows with the logarithm of the number of terms. The shape depends on the number of terms alone.
+// `Value` needs += and zeros from {}.
+template <class Value>
+struct Tower {
+  static constexpr int depth = 6, fan_in = 8;  // 8^6 chunks before the last level adds in sequence
+  Value level[depth];
+  int count[depth] = {};
+
+  inline void add(const Value& value) {
+    const Value* carry = &value;
+    for (int d = 0;; ++d) {
+      if (count[d] == 0)
+        level[d] = *carry;
+      else
+        level[d] += *carry;
+      if (++count[d] < fan_in || d == depth - 1) return;
+      count[d] = 0;
+      carry = &level[d];
+    }
+  }
+  // At least one value was added.
+  inline Value total() const {
+    Value sum{};
+    bool empty = true;
+    for (int d = 0; d < depth; ++d) {
+      if (count[d] == 0) continue;
+      if (empty)
+        sum = level[d];
+      else
+        sum += level[d];
+      empty = false;
+    }
+    return sum;
+  }
+};
+
+// Several numbers or vectors that are added together.
+template <class V, int n>
+struct Several {
+  V v[n];
+  inline Several& operator+=(const Several& other) {
+    for (int i = 0; i < n; ++i) v[i] += other.v[i];
+    return *this;
+  }
+};
+
 }  // namespace
 }  // namespace weightsharing::cpu::WEIGHTSHARING_ISA

@@ -23,46 +23,45 @@ struct Taps {
   const T* weight;
 };
 
-// R rows of V vectors: out[r * out_step + x] = reduction over taps. Sums move to a second accumulator every
-// chunk_taps.
-template <class T, int reduction, bool keep_nan, int R, int V>
-inline void tile(const Taps<T>& taps, const T* in, Index in_step, Vector<T> (&total)[R][V]) {
-  const auto pass = [&](Index from, Index to, Vector<T>(&acc)[R][V]) {
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) acc[r][v] = broadcast(identity<reduction, T>);
-    for (Index t = from; t < to; ++t) {
-      const Vector<T> w = broadcast(taps.weight[t]);
-      const T* p = in + taps.offset[t];
-      for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v)
-          acc[r][v] = contribute<reduction, keep_nan>(acc[r][v], w, load(p + r * in_step + v * lanes<T>));
-    }
-  };
-  if (reduction != reduce_sum || taps.count <= chunk_taps) {
-    pass(0, taps.count, total);
-    return;
-  }
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) total[r][v] = Vector<T>{};
-  for (Index t = 0; t < taps.count; t += chunk_taps) {
-    Vector<T> acc[R][V];
-    pass(t, smaller(t + chunk_taps, taps.count), acc);
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) total[r][v] += acc[r][v];
-  }
-}
+// R rows of V vectors of units, row after row.
+template <class T, int R, int V>
+using TileSums = Several<Vector<T>, R * V>;
 
 template <class T, int reduction, bool keep_nan, int R, int V>
+inline TileSums<T, R, V> tile_pass(const Taps<T>& taps, Index from, Index to, const T* in, Index in_step) {
+  TileSums<T, R, V> acc;
+  for (int i = 0; i < R * V; ++i) acc.v[i] = broadcast(identity<reduction, T>);
+  for (Index t = from; t < to; ++t) {
+    const Vector<T> w = broadcast(taps.weight[t]);
+    const T* p = in + taps.offset[t];
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < V; ++v)
+        acc.v[r * V + v] =
+            contribute<reduction, keep_nan>(acc.v[r * V + v], w, load(p + r * in_step + v * lanes<T>));
+  }
+  return acc;
+}
+
+// out[r * out_step + x] = reduction over taps, x < n.
+template <class T, int reduction, bool keep_nan, int R, int V>
 inline void tile_to(const Taps<T>& taps, const T* in, Index in_step, T* out, Index out_step, Index n) {
-  Vector<T> acc[R][V];
-  tile<T, reduction, keep_nan, R, V>(taps, in, in_step, acc);
+  TileSums<T, R, V> acc;
+  if (reduction != reduce_sum || taps.count <= chunk_taps) {
+    acc = tile_pass<T, reduction, keep_nan, R, V>(taps, 0, taps.count, in, in_step);
+  } else {
+    Tower<TileSums<T, R, V>> tower;
+    for (Index t = 0; t < taps.count; t += chunk_taps)
+      tower.add(
+          tile_pass<T, reduction, keep_nan, R, V>(taps, t, smaller(t + chunk_taps, taps.count), in, in_step));
+    acc = tower.total();
+  }
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v) {
       const Index left = n - v * lanes<T>;
       if (left >= lanes<T>)
-        store(out + r * out_step + v * lanes<T>, acc[r][v]);
+        store(out + r * out_step + v * lanes<T>, acc.v[r * V + v]);
       else if (left > 0)
-        copy(out + r * out_step + v * lanes<T>, reinterpret_cast<const T*>(&acc[r][v]), left);
+        copy(out + r * out_step + v * lanes<T>, reinterpret_cast<const T*>(&acc.v[r * V + v]), left);
     }
 }
 
@@ -150,8 +149,18 @@ void tapwise_run(const WindowParameters<T>& w, const T* weights, const RowPlace&
   const bool ignore = s.outside == outside_ignore;
   T contribution[block];
   Index count[block];
-  for (Index i = 0; i < n; ++i) value[i] = identity<reduction, T>, count[i] = 0;
+  Tower<Several<T, block>> tower;
+  Several<T, block> part;
+  const auto restart = [&] {
+    for (int i = 0; i < block; ++i) part.v[i] = identity<reduction, T>;
+  };
+  restart();
+  for (Index i = 0; i < n; ++i) count[i] = 0;
   for (Index t = 0; t < w.taps; ++t) {
+    if (reduction == reduce_sum && t && t % chunk_taps == 0) {
+      tower.add(part);
+      restart();
+    }
     Index from = 0, to = n;
     if (ignore) {
       const int32_t* k = w.tap_index + 4 * t;
@@ -179,10 +188,15 @@ void tapwise_run(const WindowParameters<T>& w, const T* weights, const RowPlace&
       for (Index i = from; i < to; ++i) contribution[i] = weights[t] * p[i];
     }
     for (Index i = from; i < to; ++i) {
-      value[i] = combine<reduction, true>(value[i], contribution[i]);
+      part.v[i] = combine<reduction, true>(part.v[i], contribution[i]);
       ++count[i];
     }
   }
+  if (reduction == reduce_sum && w.taps > chunk_taps) {
+    tower.add(part);
+    part = tower.total();
+  }
+  copy(value, part.v, n);
   if (w.reduction == reduce_mean)
     for (Index i = 0; i < n; ++i) value[i] /= static_cast<T>(ignore ? larger(count[i], 1) : w.taps);
   for (Index i = 0; i < n; ++i)

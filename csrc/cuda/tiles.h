@@ -73,6 +73,14 @@ inline int64_t separable_shared_bytes(const WindowParameters<T>& p) {
   return (rows * (pitch + Tile::columns + Tile::wide) + factors) * static_cast<int64_t>(sizeof(T));
 }
 
+// Two buffers of both matrices, the pixels of the block and, for longer sums, the second accumulators.
+template <class T>
+inline int64_t bank_shared_bytes(int64_t filters, int64_t pixels, int64_t taps) {
+  const int64_t wide = 16 / sizeof(T), chunk = 4 * wide;
+  const int64_t elements = 2 * pixels * (chunk + wide) + 2 * chunk * filters + (taps > 64 ? pixels * filters : 0);
+  return elements * static_cast<int64_t>(sizeof(T)) + 32 * pixels;
+}
+
 // One line per row of boxes.
 template <class T>
 inline int64_t pool_shared_bytes(const PoolParameters<T>& p, int64_t rows_per_block) {

@@ -711,6 +711,14 @@ EMULATION_QUIET inline void run_block(uint3 index, Order order, std::mt19937& ra
   }
 }
 
+// What the threads that wait for ever did comes before what the host does next.
+inline void acquire_waiting() {
+  for (char& order : machine.block.order) acquire(&order);
+  for (auto& barriers : machine.warp)
+    for (WarpBarrier& warp : barriers)
+      for (char& order : warp.barrier.order) acquire(&order);
+}
+
 // Runs all blocks of a kernel; throws Error if the launch or the kernel is at fault.
 inline void run(const char* name, void (*call)(const void*), const void* parameters, dim3 grid, dim3 block,
                 size_t shared) {
@@ -760,6 +768,7 @@ inline void run(const char* name, void (*call)(const void*), const void* paramet
 #endif
   machine.dynamic_shared = nullptr;
   if (!machine.failed) return;
+  acquire_waiting();
   destroy_fibers();
   throw Error(std::string(name) + ": " + machine.message + " (block " + std::to_string(blockIdx.x) + ", " +
               std::to_string(blockIdx.y) + ", " + std::to_string(blockIdx.z) + ")");
