@@ -22,6 +22,16 @@ const Kernel table[] = {
 };
 #undef WEIGHTSHARING_INSTANCE
 
+#if defined(WEIGHTSHARING_EMULATED)
+// The emulation has no linker that knows kernels: it is told how to call each one.
+const bool told = [] {
+#define WEIGHTSHARING_INSTANCE(name, kernel, Parameters) emulation::add<&WEIGHTSHARING_KERNEL kernel>(name);
+#include "cuda/instances.def"
+#undef WEIGHTSHARING_INSTANCE
+  return true;
+}();
+#endif
+
 }  // namespace
 
 const Kernel& kernel_named(const std::string& name) {

@@ -123,7 +123,8 @@ constexpr size_t stack_bytes = 256 << 10;
 #else
 constexpr size_t stack_bytes = 64 << 10;
 #endif
-constexpr size_t page_bytes = 4096;
+constexpr size_t guard_bytes =
+    64 << 10;  // pages of any machine, and more than a frame is likely to jump over
 
 // The line of a kernel where threads meet.
 struct Site {
@@ -309,12 +310,12 @@ void fiber_main();
 
 EMULATION_QUIET inline Fiber* make_fiber() {
   Fiber* fiber = static_cast<Fiber*>(calloc(1, sizeof(Fiber)));
-  void* memory = mmap(nullptr, stack_bytes + page_bytes, PROT_READ | PROT_WRITE,
+  void* memory = mmap(nullptr, stack_bytes + guard_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  // The lowest page faults: a kernel that needs more stack than there is stops there.
-  if (!fiber || memory == MAP_FAILED || mprotect(memory, page_bytes, PROT_NONE))
+  // What is below the stack faults: a kernel that needs more stack than there is stops there.
+  if (!fiber || memory == MAP_FAILED || mprotect(memory, guard_bytes, PROT_NONE))
     throw Error("no memory for another fiber");
-  fiber->stack = static_cast<char*>(memory) + page_bytes;
+  fiber->stack = static_cast<char*>(memory) + guard_bytes;
 #if defined(EMULATION_THREAD_SANITIZER)
   fiber->tsan = __tsan_create_fiber(0);
 #endif
@@ -342,7 +343,7 @@ inline void destroy_fibers() {
 #if defined(EMULATION_THREAD_SANITIZER)
     __tsan_destroy_fiber(fiber->tsan);
 #endif
-    munmap(fiber->stack - page_bytes, stack_bytes + page_bytes);
+    munmap(fiber->stack - guard_bytes, stack_bytes + guard_bytes);
     free(fiber);
   }
   machine.fiber_count = machine.idle_first = machine.idle_end = 0;
