@@ -107,3 +107,55 @@ def test_population_wide_variable():
         results.append((population.n, population.r))
     assert results[0][0] == results[1][0] == 4
     np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+class Borrowed:
+    """An array of a library that offers the array interface and nothing else."""
+
+    def __init__(self, array, **changes):
+        self.owner = array
+        self.__cuda_array_interface__ = {**array.__cuda_array_interface__, **changes}
+
+
+def on_device(values):
+    from weightsharing.backends import cuda
+
+    values = np.ascontiguousarray(values)
+    array = cuda._module().Array(list(values.shape), values.dtype.name)
+    array.upload(values)
+    return array
+
+
+def test_projection_called_with_device_arrays():
+    with ws.Network(backend="cuda"):
+        pre, post = ws.Population((8, 9)), ws.Population((8, 9))
+        projection = ws.Convolution(pre, post, "exc").connect_filter(np.arange(9.0).reshape(3, 3))
+    rates = np.random.default_rng(0).normal(size=(2, 8, 9)).astype(np.float32)
+    there, out = on_device(rates), on_device(np.zeros((2, 8, 9), np.float32))
+    assert projection(there, out=out) is out
+    back = np.empty((2, 8, 9), np.float32)
+    out.download(back)
+    np.testing.assert_array_equal(back, projection(rates))
+
+    wrong = on_device(np.zeros((2, 8, 8), np.float32))
+    double = on_device(np.zeros((2, 8, 9)))
+    address = there.__cuda_array_interface__["data"][0]
+    for r, target, error, words in (
+        (there, None, TypeError, "out is needed"),
+        (there, wrong, ValueError, "out"),
+        (double, out, TypeError, "dtype"),
+        (there, there, ValueError, "overlaps"),
+        (there, back, TypeError, "host"),
+        (there, Borrowed(out, data=(address + 4096, True)), ValueError, "read-only"),
+        (Borrowed(there, strides=(4, 72, 8)), out, ValueError, "C-contiguous"),
+    ):
+        with pytest.raises(error, match=words):
+            projection(r, out=target)
+
+
+def test_device_arrays_need_the_cuda_backend():
+    with ws.Network(backend="cpu"):
+        pre, post = ws.Population(4), ws.Population(4)
+        projection = ws.Convolution(pre, post, "exc").connect_filter(np.ones(3))
+    with pytest.raises(ValueError, match="backend='cuda'"):
+        projection(on_device(np.zeros(4, np.float32)))

@@ -15,10 +15,10 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 SOURCE = TESTS / "emulation" / "test_emulation.cpp"
 BUILDS = {
-    "plain": ["-O1"],
-    "ucontext": ["-O1", "-DEMULATION_UCONTEXT"],  # how fibers switch on other processors than x86-64
-    "address": ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "thread": ["-O1", "-g1", "-fsanitize=thread"],
+    "plain": ["-O0"],
+    "ucontext": ["-O0", "-DEMULATION_UCONTEXT"],  # how fibers switch on other processors than x86-64
+    "address": ["-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "thread": ["-O0", "-g1", "-fsanitize=thread"],
 }
 ORDERS = ["forward", "reverse", "shuffled:1", "shuffled:2"]
 WRONG, REFUSED = 1, 2  # exit statuses of the program

@@ -201,6 +201,21 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
             cuda::device_functions().synchronise(nullptr);
           },
           "rates"_a, "out"_a, "accumulate"_a = false)
+      .def(
+          "run_at",
+          [](BoundCudaEngine& e, std::uintptr_t rates, std::uintptr_t out, Index batch, bool accumulate, std::uintptr_t stream) {
+            const py::gil_scoped_release release;
+            cuda::check_process();
+            cuda::device_functions().use(e.device);
+            cuda::RatesOnDevice from;
+            from.rates = reinterpret_cast<const void*>(rates);
+            std::vector<cuda::Launch> list;
+            e.engine->append(list, from, reinterpret_cast<void*>(out), batch, accumulate);
+            cuda::run_launches(list, reinterpret_cast<cuda::Stream>(stream));
+          },
+          "rates"_a, "out"_a, "batch"_a, "accumulate"_a, "stream"_a,
+          "Launch on a stream of the caller, on addresses of the caller, without waiting.")
+      .def_readonly("device", &BoundCudaEngine::device)
       .def("describe", [](const BoundCudaEngine& e) {
         py::dict lines;
         for (const auto& [name, value] : e.engine->describe()) lines[py::str(name)] = value;

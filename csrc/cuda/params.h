@@ -2,7 +2,10 @@
 // NVRTC and the emulation. Members have fixed widths; tables, programs and weights lie in global memory.
 #pragma once
 
-#if !defined(__CUDACC_RTC__)
+#if defined(__CUDACC_RTC__)
+typedef int int32_t;  // NVRTC has no headers
+typedef long long int64_t;
+#else
 #include <stdint.h>
 #endif
 

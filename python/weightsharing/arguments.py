@@ -14,9 +14,13 @@ def finite_number(name: str, value: Any) -> float:
     """Return `value` as a float, or raise TypeError (not a real number) or ValueError (inf, NaN)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a real number.")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is too large; expected a number that a float can hold.") from None
+    if not math.isfinite(number):
         raise ValueError(f"{name} is {value!r}; expected a finite number.")
-    return float(value)
+    return number
 
 
 def positive_number(name: str, value: Any) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .arguments import whole_number
 from .description import Shape
@@ -20,10 +20,15 @@ def real_array(name: str, values: Any) -> Array:
     Raises
     ------
     TypeError
-        If they are complex numbers, objects, text or anything else that is no real number.
+        If they are masked, complex numbers, objects, text or anything else that is no real number.
     ValueError
         If a nested list is ragged.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array; expected every number. Fill in those that are missing first, for "
+            "example with .filled(0.0)."
+        )
     try:
         array = np.asarray(values)
     except (ValueError, OverflowError) as error:
@@ -31,6 +36,8 @@ def real_array(name: str, values: Any) -> Array:
             f"{name}: the nested list is ragged or holds something that is no number ({error}); expected an "
             "array of real numbers, every row of the same length."
         ) from error
+    if array.dtype == object and array.ndim == 0:
+        raise TypeError(f"{name} is a {type(values).__name__}; expected an array of real numbers.")
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{name} has dtype {array.dtype}; expected real or integer numbers. Convert the values first, "
@@ -44,13 +51,32 @@ def shaped_array(name: str, values: Any, shape: Shape, dtype: np.dtype[Any]) -> 
     array = real_array(name, values)
     if array.shape not in ((), shape):
         raise ValueError(f"{name} has the shape {array.shape}; expected {shape}, or one number for all.")
-    return np.array(np.broadcast_to(array, shape), dtype=dtype, order="C")
+    return converted(name, np.broadcast_to(array, shape), dtype)
+
+
+def converted(name: str, array: Array, dtype: DTypeLike) -> Array:
+    """Return the values in a new C-contiguous array of `dtype`.
+
+    Raises
+    ------
+    ValueError
+        If a finite number is too large for `dtype`; infinity and NaN stay what they are.
+    """
+    try:
+        with np.errstate(over="raise"):
+            return np.array(array, dtype=dtype, order="C")
+    except FloatingPointError:
+        largest = np.finfo(np.dtype(dtype)).max
+        raise ValueError(
+            f"{name}: a finite number does not fit {np.dtype(dtype)}, whose largest is {largest}; use smaller "
+            "numbers, or a network of dtype float64."
+        ) from None
 
 
 def frozen(array: Array) -> Array:
-    """Return the same array, read-only."""
+    """Return an array that owns its values read-only, and such that NumPy refuses to make it writable."""
     array.setflags(write=False)
-    return array
+    return array.view()
 
 
 def whole_tuple(name: str, values: Any, axes: int, what: str = "one entry per axis of pre") -> Shape:

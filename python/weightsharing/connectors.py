@@ -137,10 +137,19 @@ def _normalised(geometry: Shape) -> Values:
 
 def _without_none(weights: Any) -> Values:
     """The matrix in float64, None replaced by NaN."""
+    if hasattr(weights, "tocsc"):
+        raise TypeError(
+            f"weights is a sparse matrix ({type(weights).__name__}); use connect_from_sparse, which expects "
+            "(pre.size, post.size)."
+        )
+    if isinstance(weights, np.ma.MaskedArray):
+        raise TypeError("weights is a masked array; put NaN where there is no synapse, with .filled(np.nan).")
     try:
         array = np.asarray(weights)
     except ValueError as error:
         raise ValueError(f"weights: the nested list is ragged ({error}); expected a matrix.") from error
+    if array.dtype == object and array.ndim == 0:
+        raise TypeError(f"weights is a {type(weights).__name__}; expected a matrix of real numbers.")
     if array.dtype == object:
         missing = np.frompyfunc(lambda value: value is None, 1, 1)(array).astype(bool)
         weights = np.where(missing, np.nan, array).tolist()

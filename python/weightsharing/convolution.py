@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Array, frozen, real_array, whole_tuple
+from .arrays import Array, frozen, real_array, shaped_array, whole_tuple
 from .backends.cpu import shared_geometry
 from .description import PADDINGS, Algorithm, Method, Shape, SharedDescription
 from .projection import BaseProjection, Weights, filter_arrays, uniform_delay
@@ -179,7 +179,7 @@ def connect_filters(
         bool(keep_last_dimension),
         _one_of("method", method, get_args(Method)),
         projection.operation,
-        _padding(padding),
+        _padding(padding, projection.dtype),
         **per_axis,
         centres=_listed(subsampling, pre, post[:-1] if bank else post),
         algorithm=_one_of("algorithm", algorithm, get_args(Algorithm)),
@@ -194,11 +194,16 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def _padding(padding: Any) -> float | str:
+def _padding(padding: Any, dtype: np.dtype[Any]) -> float | str:
     if isinstance(padding, str) and padding in PADDINGS:
         return padding
     if isinstance(padding, numbers.Real) and not isinstance(padding, (bool, np.bool_)):
-        return float(padding)
+        try:
+            number = float(padding)
+        except OverflowError:
+            raise ValueError("padding is too large; expected a number that a float can hold.") from None
+        shaped_array("padding", number, (), dtype)  # raises for a finite number that does not fit
+        return number
     expected = f"expected a number or one of {', '.join(map(repr, PADDINGS))}."
     raise (ValueError if isinstance(padding, str) else TypeError)(f"padding is {padding!r}; {expected}")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .arguments import finite_number, positive_number, whole_number
-from .arrays import Array
+from .arrays import Array, converted, shaped_array
 from .backends import make_runner, thread_count, usable_backend
-from .errors import StateError
+from .errors import NotCopyable, StateError
 from .expressions import OPCODES
 from .population import MOST_UNITS, Population, checked_dtype
 from .schedule import ClearSum, Project, PushHistory, Runner, Schedule, Step, Update
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 _NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
 
 
-class Network:
+class Network(NotCopyable):
     """Populations and projections that are simulated together, step by step.
 
     In one step every projection reads the rates of the step before (or those assigned since) and adds to its
@@ -85,6 +88,15 @@ class Network:
         self._initial: dict[Population, dict[str, Array]] = {}
         self._initial_draws = self._random_generator.bit_generator.state
         self._steps_done = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A subclass may keep its populations and projections as attributes.
+        if not name.startswith("_") and type(self) is Network:
+            raise AttributeError(
+                f"a Network has no attribute {name!r} to assign; dt, dtype, seed, backend and threads are "
+                "arguments of Network()."
+            )
+        object.__setattr__(self, name, value)
 
     # --- Settings ---
 
@@ -240,13 +252,13 @@ class Network:
         own = population._own_dtype
         if self is not _default and own is not None and own != self._dtype:
             raise ValueError(f"dtype is {own}, the network has {self._dtype}; leave dtype out.")
-        name = _checked_name(name, f"pop{len(self._populations)}")
+        name = _checked_name(name, "pop", self._populations)
         self._populations.append(population)
         return name
 
     def _register_projection(self, projection: BaseProjection, name: str | None) -> str:
         self._check_open("add a projection")
-        name = _checked_name(name, f"proj{len(self._projections)}")
+        name = _checked_name(name, "proj", self._projections)
         self._projections.append(projection)
         return name
 
@@ -260,9 +272,10 @@ class Network:
         if any(population in (one.pre, one.post) for one in home._projections):
             raise ValueError(f"{population!r} has projections in the default network; create it in this one.")
         home._check_open("move a population")
+        values = {key: converted(key, array, self._dtype) for key, array in population._values.items()}
         name = self._register_population(population, population._given_name)
         home._populations.remove(population)
-        population._move(self, name)
+        population._move(self, name, values)
 
     # --- Running ---
 
@@ -362,6 +375,16 @@ class Network:
         if self._runner is not None:
             self._runner.assigned(array)
 
+    @contextmanager
+    def _draws_undone_by_errors(self) -> Iterator[np.random.Generator]:
+        """Lend the source of random numbers; an error leaves it as it was."""
+        before = self._random_generator.bit_generator.state
+        try:
+            yield self._random_generator
+        except BaseException:
+            self._random_generator.bit_generator.state = before
+            raise
+
     def _run(self, steps: int) -> None:
         runner = self._check_compiled()
         for projection in self._projections:
@@ -457,6 +480,9 @@ class Network:
                 raise ValueError(f"{population!r}: its equations draw noise, which no backend can do yet.")
             neuron.check_divisors({name: population._array(name) for name in neuron.parameters})
             arrays = {name: population._array(name) for name in population._declared()}
+            for name, value in neuron.constants.items():
+                one = (1,) * (population.dimension + 1)
+                arrays[name] = shaped_array(f"constants: {name}", value, one, population.dtype)
             for target in neuron.targets:
                 arrays[f"sum({target})"] = population._sum_array(target)
                 if (population, target) not in fed:
@@ -466,10 +492,14 @@ class Network:
         return [*steps, *updates, *pushes]
 
 
-def _checked_name(name: str | None, default: str) -> str:
+def _checked_name(name: str | None, prefix: str, others: Sequence[Population | BaseProjection]) -> str:
+    """Return the name given, or a new one: no two of `others` have the same."""
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name is a {type(name).__name__}; expected text.")
-    return name or default
+    taken = {other.name for other in others}
+    if name in taken:
+        raise ValueError(f"name is {name!r}, which the network has already; choose another one.")
+    return name or next(word for word in map(f"{prefix}{{}}".format, count(len(others))) if word not in taken)
 
 
 def _tolerance(steps: float) -> float:
@@ -488,7 +518,7 @@ def _whole_steps(duration: Any, dt: float) -> int:
     if abs(time / dt - steps) > _tolerance(steps):
         raise ValueError(
             f"duration is {time} ms, {time / dt} steps of dt = {dt} ms; expected a whole number of steps, "
-            f"for example {steps * dt} ms."
+            f"for example {max(steps, 1) * dt:.12g} ms."
         )
     return steps
 

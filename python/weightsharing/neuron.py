@@ -170,6 +170,7 @@ class Neuron:
     constants: Mapping[str, float]
     targets: tuple[str, ...]
     steps: tuple[Assignment, ...]
+    _source: tuple[Any, ...]
 
     def __init__(
         self,
@@ -183,6 +184,14 @@ class Neuron:
         for argument, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
                 raise TypeError(f"{argument} is {value!r} ({type(value).__name__}); expected a string.")
+        if constants is not None and not isinstance(constants, Mapping):
+            raise TypeError(
+                f"constants is {constants!r} ({type(constants).__name__}); expected a dict of names and numbers."
+            )
+        for key in constants or {}:
+            _check_key("constants", key)
+            if key == "r":
+                raise ExpressionError("constants: r is the rate of a unit; choose another name.")
         fixed = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
         declared = _read_parameters(parameters)
         text = _joined("equations", equations)
@@ -200,7 +209,20 @@ class Neuron:
             variables=MappingProxyType(block.variables),
             targets=block.targets,
             steps=tuple(block.steps),
-        )
+            _source=(
+                dict(parameters) if isinstance(parameters, Mapping) else _joined("parameters", parameters),
+                text, _joined("functions", functions), name, description, fixed,
+            ),
+        )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _read_again, (type(self), self._source)
+
+    def __copy__(self) -> Neuron:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Neuron:
+        return self
 
     def __setattr__(self, attribute: str, value: object) -> NoReturn:
         raise AttributeError(f"a Neuron cannot be changed ({attribute!r} was assigned); make another one.")
@@ -267,15 +289,28 @@ class Neuron:
             else:
                 known[step.name] = result
 
-    def check_divisors(self, values: Mapping[str, Any]) -> None:
+    @cached_property
+    def _divisors(self) -> tuple[tuple[Assignment, Node], ...]:
+        """Divisors that read parameters and constants only, with the steps that divide."""
+        fixed = {*self.parameters, *self.constants}
+        return tuple(
+            (step, divisor)
+            for step in self.steps
+            for divisor in _divisors(step.tree)
+            if divisor.names and divisor.names <= fixed
+        )
+
+    def check_divisors(self, values: Mapping[str, Any], changed: str | None = None) -> None:
         """Raise if an equation divides by parameters that make the divisor zero.
 
         Parameters
         ----------
         values
             Parameters (numbers or arrays) by name; those that are not there have their initial value.
-            Divisors that read anything but parameters and constants are not looked at, nor those that read a
-            name of a condition they stand under.
+            Divisors that read anything but parameters and constants are not looked at, nor those in a branch
+            of a conditional or behind ``and`` and ``or``, which need not count.
+        changed
+            Name of the only parameter that is new; default: all are.
 
         Raises
         ------
@@ -290,32 +325,37 @@ class Neuron:
         known |= {key: value for key, value in values.items() if key in self.parameters} | dict(
             self.constants
         )
-        for step in self.steps:
-            for divisor in _divisors(step.tree):
-                if not divisor.names or not divisor.names <= known.keys():
-                    continue
-                result = evaluate_tree(divisor, known, np.dtype(np.float64))
-                if np.any(result == 0.0):
-                    words = " and ".join(
-                        f"{key} = {np.asarray(known[key]).item()}"
-                        if np.size(known[key]) == 1
-                        else f"{key} (per unit)"
-                        for key in sorted(divisor.names)
-                    )
-                    raise ValueError(
-                        f"{words}: the equation {step.expression.text!r} would divide by zero; "
-                        "assign another value."
-                    )
+        for step, divisor in self._divisors:
+            if changed not in (None, *divisor.names) or not divisor.names <= known.keys():
+                continue
+            result = evaluate_tree(divisor, known, np.dtype(np.float64))
+            if np.any(result == 0.0):
+                words = " and ".join(
+                    f"{key} = {np.asarray(known[key]).item()}"
+                    if np.size(known[key]) == 1
+                    else f"{key} (per unit)"
+                    for key in sorted(divisor.names)
+                )
+                raise ValueError(
+                    f"{words}: the equation {step.expression.text!r} would divide by zero; "
+                    "assign another value."
+                )
 
 
-def _divisors(tree: Node, guarded: frozenset[str] = frozenset()) -> Iterable[Node]:
-    """Divisors of a tree, without those a conditional around them looks at."""
-    if tree.operation == "divide" and not tree.arguments[1].names & guarded:
+def _read_again(kind: type[Neuron], source: tuple[Any, ...]) -> Neuron:
+    """Make a neuron of a class, whose own arguments may be others, from what `Neuron` was given."""
+    neuron = object.__new__(kind)
+    Neuron.__init__(neuron, *source)
+    return neuron
+
+
+def _divisors(tree: Node) -> Iterable[Node]:
+    """Divisors of a tree, without those that a condition may keep from counting."""
+    if tree.operation == "divide":
         yield tree.arguments[1]
-    if tree.operation == "select":
-        guarded |= tree.arguments[0].names
-    for argument in tree.arguments:
-        yield from _divisors(argument, guarded)
+    guards = tree.operation in ("select", "logical_and", "logical_or")
+    for argument in tree.arguments[:1] if guards else tree.arguments:
+        yield from _divisors(argument)
 
 
 # ------------------------------------------------------------------------------------- text to statements
@@ -412,14 +452,30 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         if key.text in flags and key.text not in _TYPES:
             raise reader.error(f"the flag {key.text!r} is given twice", key.position)
         flags.setdefault(key.text, (key, piece[2:]))
+    colon = _colon_of_flags(body)
+    if colon + 1 < len(body):
+        raise _unknown_flag(reader, body[colon + 1])
     signs = [at for at, token in enumerate(body) if _is_sign(token)]
-    if len(signs) > 1 and body[signs[1] - 2].text == ":":
-        raise _unknown_flag(reader, body[signs[1] - 1])
     if len(signs) != 1 or signs[0] == 0:
         place = body[signs[1]] if len(signs) > 1 else (body or tokens)[0]
         raise reader.error("each definition needs one = with something before it", place.position)
     at = signs[0]
     return _Statement(body[:at], body[at], body[at + 1 :], flags)
+
+
+def _colon_of_flags(tokens: Sequence[Token]) -> int:
+    """Position of the first colon that belongs to no conditional, or the number of tokens."""
+    open_conditions = 0
+    for at, token in enumerate(tokens):
+        if token.text == "if":
+            open_conditions += 1
+        elif token.text == "else" and tokens[at + 1 : at + 2] and tokens[at + 1].text != ":":
+            open_conditions -= 1  # `a if c else b` has no colon
+        elif token.text == ":" and tokens[at - 1].text != "else":
+            if open_conditions <= 0:
+                return at
+            open_conditions -= 1
+    return len(tokens)
 
 
 def _unknown_flag(reader: Reader, key: Token) -> ExpressionError:
@@ -442,6 +498,17 @@ def _only_name(reader: Reader, statement: _Statement) -> Token:
 def _check_name(reader: Reader, token: Token) -> None:
     if token.text in _RESERVED or "." in token.text:
         raise reader.error(f"{token.text!r} cannot be used as a name", token.position)
+
+
+def _check_key(argument: str, key: Any) -> None:
+    """Raise unless the key of a dict can be written in an equation."""
+    if not isinstance(key, str):
+        raise TypeError(f"{argument}: {key!r} is a {type(key).__name__}; expected a name.")
+    reader = Reader(argument, key)
+    tokens = reader.tokens()
+    if len(tokens) != 1 or tokens[0].kind != "name" or tokens[0].text != key:
+        raise reader.error("expected a name", 0)
+    _check_name(reader, tokens[0])
 
 
 def _end(statement: _Statement) -> int:
@@ -473,11 +540,7 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
     found: dict[str, Parameter] = {}
     if isinstance(given, Mapping):
         for key, value in given.items():
-            reader = Reader("parameters", str(key))
-            tokens = reader.tokens()
-            if len(tokens) != 1 or tokens[0].kind != "name":
-                raise reader.error("expected a name", 0)
-            _check_name(reader, tokens[0])
+            _check_key("parameters", key)
             if isinstance(value, (Uniform, Normal)):
                 found[key] = Parameter(key, value, "local")
             else:
@@ -804,8 +867,11 @@ class _Equations:
         increment = build("multiply", portion, build("subtract", limit, name(variable)))
         if slope.operation == "constant":
             return increment
-        # A conductance, for example, may be zero now and then.
-        return build("select", build("equal", slope, ZERO), straight, increment)
+        # A conductance, for example, may be zero now and then. The straight increment is a step of its own,
+        # so that its divisors count as written by the user and not as guarded by this conditional.
+        spelling = f"straight({variable})"
+        self.steps.append(Assignment(spelling, Expression(equation.text, straight)))
+        return build("select", build("equal", slope, ZERO), name(spelling), increment)
 
     def check_rate(self) -> None:
         defined = self.variables.get("r") or self.parameters.get("r")

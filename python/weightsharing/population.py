@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .arguments import whole_number
-from .arrays import Array, frozen, shaped_array
+from .arrays import Array, converted, frozen, shaped_array
 from .description import Shape
 from .distributions import Normal, Uniform
+from .errors import NotCopyable
 from .neuron import Neuron
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MOST_UNITS = 2**58
 
 
-class Population:
+class Population(NotCopyable):
     """Units on a grid of 1 to 4 dimensions.
 
     Parameters
@@ -50,8 +51,8 @@ class Population:
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or an assigned value is not real or has another shape; nothing has
-        changed then.
+        If an argument is not as described, an assigned value is not real, has another shape or does not fit
+        the dtype, or an equation of a compiled network would divide by zero; nothing has changed then.
     StateError
         If the network is compiled already.
     """
@@ -79,10 +80,15 @@ class Population:
         self._values: dict[str, Array] = {}
         self._sums: dict[str, Array] = {}
         self._network = current_network() if network is None else network
-        self._name = self._network._register_population(self, name)
-        for attribute, declared in self._declared().items():
-            if declared is not None and isinstance(declared.initial, (Uniform, Normal)):
-                self._array(attribute)  # drawn now, so that reading values changes no later draw
+        with self._network._draws_undone_by_errors():
+            for attribute, declared in self._declared().items():
+                if declared is None:
+                    continue
+                if isinstance(declared.initial, (Uniform, Normal)):
+                    self._array(attribute)  # drawn now, so that reading values changes no later draw
+                else:
+                    shaped_array(attribute, declared.initial, (), self.dtype)  # raises if it does not fit
+            self._name = self._network._register_population(self, name)
 
     # --- Geometry ---
 
@@ -116,15 +122,16 @@ class Population:
         """
         listed = coordinates if isinstance(coordinates, (Sequence, np.ndarray)) else (coordinates,)
         entries = tuple(whole_number("coordinates", entry) for entry in listed)
-        if len(entries) != self.dimension or not all(
-            0 <= entry < size for entry, size in zip(entries, self._geometry, strict=True)
-        ):
-            raise ValueError(
-                f"coordinates are {entries}; expected {self.dimension} of a unit of {self.name!r}, geometry "
-                f"{self._geometry}."
-            )
+        where = f"of a unit of {self.name!r}, geometry {self._geometry}"
+        if len(entries) != self.dimension:
+            raise ValueError(f"coordinates are {entries}; expected {self.dimension} {where}.")
         rank = 0
-        for entry, size in zip(entries, self._geometry, strict=True):
+        for axis, (entry, size) in enumerate(zip(entries, self._geometry, strict=True)):
+            if not 0 <= entry < size:
+                raise ValueError(
+                    f"coordinates are {entries}; {entry} is out of range, axis {axis} has 0 to {size - 1}: "
+                    f"expected those {where}."
+                )
             rank = rank * size + entry
         return rank
 
@@ -228,9 +235,16 @@ class Population:
 
     def _assign(self, name: str, values: Any) -> None:
         shape = self._geometry if self._is_local(name) else ()
-        if isinstance(values, (Uniform, Normal)):
-            values = values.sample(shape, self._network.random_generator)
-        self._network._fill(self._array(name), shaped_array(name, values, shape, self.dtype))
+        array = self._array(name)
+        with self._network._draws_undone_by_errors() as generator:
+            if isinstance(values, (Uniform, Normal)):
+                values = values.sample(shape, generator)
+            checked = shaped_array(name, values, shape, self.dtype)
+            # Before compile() parameters that depend on each other may be assigned one after the other.
+            if self._network._compiled_for is not None and self._neuron is not None:
+                present = {key: self._array(key)[0] for key in self._neuron.parameters}
+                self._neuron.check_divisors(present | {name: checked}, name)
+        self._network._fill(array, checked)
 
     def _is_local(self, name: str) -> bool:
         """Whether each unit has its own value."""
@@ -248,9 +262,10 @@ class Population:
             declared = self._declared()[name]
             initial = 0.0 if declared is None else declared.initial
             if isinstance(initial, (Uniform, Normal)):
-                values[...] = initial.sample(values.shape, self._network.random_generator)
+                drawn = initial.sample(values.shape, self._network.random_generator)
+                values[...] = converted(name, drawn, self.dtype)
             elif initial != 0.0:
-                values[...] = initial
+                values[...] = shaped_array(name, initial, (), self.dtype)
             self._values[name] = values
         return self._values[name]
 
@@ -265,11 +280,9 @@ class Population:
             self._sums[target] = np.zeros(self._shape("r"), dtype=self.dtype)
         return self._sums[target]
 
-    def _move(self, network: Network, name: str) -> None:
-        """Join another network; the values go along in its dtype."""
-        self._network = network
-        self._values = {key: values.astype(self.dtype) for key, values in self._values.items()}
-        self._name = name
+    def _move(self, network: Network, name: str, values: dict[str, Array]) -> None:
+        """Join another network, with the values in its dtype."""
+        self._network, self._name, self._values = network, name, values
 
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:

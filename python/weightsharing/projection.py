@@ -11,8 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import _core, connectors
 from .arguments import finite_number, positive_number, whole_number
-from .arrays import Array, check_output, frozen, real_array, shaped_array
+from .arrays import Array, check_output, converted, frozen, real_array, shaped_array
 from .backends import make_executor, thread_count, usable_backend
+from .backends.cuda import CudaExecutor
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
 from .description import (
     OPERATIONS,
@@ -22,8 +23,9 @@ from .description import (
     SharedDescription,
     SynapsesDescription,
 )
+from .device_arrays import current_stream, device_view, empty_like, is_device_array
 from .distributions import Normal, Uniform
-from .errors import StateError
+from .errors import NotCopyable, StateError
 from .expressions import Expression, parse_psp
 from .network import Network
 from .population import Population
@@ -64,7 +66,7 @@ class Weights:
         self.version += 1
 
 
-class BaseProjection:
+class BaseProjection(NotCopyable):
     """What all projections have in common; not connected by itself.
 
     Parameters
@@ -140,6 +142,11 @@ class BaseProjection:
     def _parse_psp(psp: str) -> Expression:
         return parse_psp(psp)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and not isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(f"{self!r} has no attribute {name!r} to assign; it has weights.")
+        object.__setattr__(self, name, value)
+
     # --- What the user reads ---
 
     @property
@@ -203,10 +210,10 @@ class BaseProjection:
         return 0 if self._weights is None else sum(array.size for array in self._weights.arrays)
 
     @property
-    def weights(self) -> Array | list[Array]:
+    def weights(self) -> Array | tuple[Array, ...]:
         """Weights, read-only; assign new ones of the same shape, they are used from the next step on.
 
-        One filter: its shape. A bank: (filters, \\*filter), or a list of arrays when the extents differ.
+        One filter: its shape. A bank: (filters, \\*filter), or a tuple of arrays when the extents differ.
         Individual weights: (post.size, pre.size) with NaN where there is no synapse.
 
         Raises
@@ -214,7 +221,7 @@ class BaseProjection:
         StateError
             If the projection is not connected.
         ValueError
-            If it has no weights (pooling), or those assigned have another shape.
+            If it has no weights (pooling), or those assigned have another shape or do not fit the dtype.
         TypeError
             If those assigned are no real numbers.
         """
@@ -226,7 +233,7 @@ class BaseProjection:
         if not description.bank:
             return weights.arrays[0]
         if len(set(description.extents)) > 1:
-            return list(weights.arrays)
+            return tuple(weights.arrays)
         return frozen(np.stack(weights.arrays))
 
     @weights.setter
@@ -355,14 +362,16 @@ class BaseProjection:
             report.setdefault(key, value)
         return report
 
-    def __call__(self, r: Any, out: Array | None = None) -> Array:
+    def __call__(self, r: Any, out: Any = None) -> Any:
         """Compute the projection of plain arrays: no network, no delay, no compile() needed.
 
         Parameters
         ----------
         r : array_like
             Rates, (\\*pre) or (batch, \\*pre); converted as assigned rates are. Without a copy when they are
-            C-contiguous and of the projection's dtype.
+            C-contiguous and of the projection's dtype. An array on a CUDA device (CuPy, torch, anything with
+            ``__cuda_array_interface__``) is computed there, on the current stream of its library, without
+            copies and without waiting; it must be C-contiguous and of the projection's dtype.
         out : ndarray, optional
             (\\*post) or (batch, \\*post): C-contiguous, writable, of the projection's dtype, apart from `r`.
             Overwritten.
@@ -380,6 +389,8 @@ class BaseProjection:
             If an array is not as described.
         """
         description = self._connected()
+        if is_device_array(r):
+            return self._call_on_device(description, r, out)
         rates = real_array("r", r)
         batch = rates.shape[:1] if rates.ndim == len(description.pre) + 1 else ()
         if rates.shape != (*batch, *description.pre):
@@ -394,10 +405,52 @@ class BaseProjection:
             check_output(out, shape, self.dtype, rates)
         trials = prod(batch)
         if trials:
-            rates = np.require(rates, self.dtype, ("C_CONTIGUOUS", "ALIGNED"))
+            if rates.dtype != self.dtype:
+                rates = converted("r", rates, self.dtype)
+            rates = np.require(rates, requirements=("C_CONTIGUOUS", "ALIGNED"))
             self._ready_executor().run(
                 rates.reshape(trials, *description.pre), out.reshape(trials, *description.post), False
             )
+        return out
+
+    def _call_on_device(self, description: Description, r: Any, out: Any) -> Any:
+        """Compute arrays that lie on a CUDA device, on the stream of their library, without waiting."""
+        executor = self._ready_executor()
+        if not isinstance(executor, CudaExecutor):
+            raise ValueError(
+                "r lies on a CUDA device, but the projection is computed elsewhere; give the projection or its "
+                "network backend='cuda'."
+            )
+        rates = device_view("r", r)
+        if rates.dtype != self.dtype:
+            raise TypeError(f"r has dtype {rates.dtype}; expected {self.dtype}, arrays on a device are not converted.")
+        batch = rates.shape[:1] if len(rates.shape) == len(description.pre) + 1 else ()
+        if rates.shape != (*batch, *description.pre):
+            raise ValueError(f"r has the shape {rates.shape}; expected {description.pre} or (batch, \\*pre).")
+        shape = (*batch, *description.post)
+        out = empty_like(r, shape) if out is None else out
+        if not is_device_array(out):
+            raise TypeError(f"out is a {type(out).__name__} of the host; expected an array on the device, as r is.")
+        result = device_view("out", out)
+        if (result.shape, result.dtype) != (shape, self.dtype) or result.read_only:
+            kind = "read-only " if result.read_only else ""
+            raise ValueError(
+                f"out is a {kind}{result.dtype} array of the shape {result.shape}; expected a writable {self.dtype} "
+                f"array of the shape {shape}."
+            )
+        for name, view in (("r", rates), ("out", result)):
+            if view.device is not None and view.device != executor.engine.device:
+                raise ValueError(
+                    f"{name} lies on device {view.device}, the projection on device {executor.engine.device}."
+                )
+        extent = rates.dtype.itemsize
+        if (
+            rates.address < result.address + prod(shape) * extent
+            and result.address < rates.address + prod(rates.shape) * extent
+        ):
+            raise ValueError("out overlaps r; give an array of its own.")
+        if prod(batch):
+            executor.engine.run_at(rates.address, result.address, prod(batch), False, current_stream(r))
         return out
 
     # --- What the connect methods and the network use ---
@@ -450,7 +503,8 @@ class BaseProjection:
         """
         count = len(synapses.column)
         if isinstance(weights, (Uniform, Normal)):
-            return weights.sample(count, self.network.random_generator).astype(self.dtype)
+            with self.network._draws_undone_by_errors() as generator:
+                return converted("weights", weights.sample(count, generator), self.dtype)
         array = real_array("weights", weights)
         if array.shape in ((), (count,)):
             return shaped_array("weights", array, (count,), self.dtype)
@@ -466,7 +520,7 @@ class BaseProjection:
             elsewhere[rows, synapses.column] = False
             if not np.isnan(array[elsewhere]).all():
                 raise ValueError("weights names a weight where there is no synapse; put NaN there.")
-        return array[rows, synapses.column].astype(self.dtype)
+        return converted("weights", array[rows, synapses.column], self.dtype)
 
     def _rank(self, position: tuple[Any, ...]) -> int:
         """Turn a rank, or coordinates of a post unit in either form, into a checked rank."""
@@ -831,7 +885,8 @@ def filter_arrays(weights: Any, bank: bool, dtype: DTypeLike) -> list[Array]:
                 f"{name} has {array.ndim} dimensions and weights[0] {filters[0].ndim}; the filters of a bank "
                 "may differ in extent, not in their number of dimensions."
             )
-    return [np.array(array, dtype=dtype, order="C") for array in filters]
+    names = [f"weights[{number}]" for number in range(len(filters))] if bank else ["weights"]
+    return [converted(name, array, dtype) for name, array in zip(names, filters, strict=True)]
 
 
 def _rows(synapses: SynapsesDescription) -> NDArray[np.int64]:

@@ -132,7 +132,6 @@ class HostRunner:
         """Nothing to do: there is one array only."""
 
 
-
 @dataclass(frozen=True)
 class Schedule:
     """What a runner is made from.

@@ -123,8 +123,8 @@ constexpr size_t stack_bytes = 256 << 10;
 #else
 constexpr size_t stack_bytes = 64 << 10;
 #endif
-constexpr size_t guard_bytes =
-    64 << 10;  // pages of any machine, and more than a frame is likely to jump over
+// Pages of any machine, and more than a frame is likely to jump over.
+constexpr size_t guard_bytes = 64 << 10;
 
 // The line of a kernel where threads meet.
 struct Site {

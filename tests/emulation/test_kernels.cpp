@@ -114,6 +114,30 @@ struct Plain {
   }
 };
 
+struct Code {
+  std::vector<int32_t> rows;
+  Code& operator()(Opcode op, int destination, int a = 0, int b = 0, int c = 0) {
+    for (int value : {static_cast<int>(op), destination, a, b, c}) rows.push_back(value);
+    return *this;
+  }
+  template <class T>
+  Program<T> program(const T* constants) const {
+    return {rows.data(), constants, static_cast<int32_t>(rows.size() / 5), most_slots};
+  }
+};
+
+// min(w, r) - 0.25: a psp that does not split.
+Code example_program() {
+  Code psp;
+  psp(Opcode::load, 0, 0)(Opcode::load, 1, 1)(Opcode::minimum, 0, 0, 1)(Opcode::constant, 1, 0);
+  psp(Opcode::subtract, 0, 0, 1)(Opcode::store, 0, 0);
+  return psp;
+}
+template <class T>
+T example_psp(T w, T r) {
+  return (r != r ? r : w < r ? w : r) - T(0.25);
+}
+
 enum class Kind { naive, listed, tile, any, separable, bank };
 
 template <class T>
@@ -184,6 +208,10 @@ void run_window(Kind kind, WindowCase<T>& c) {
       for (int d = 0; d < 4; ++d) listed.push_back(pick(-2, p.axis[d].pre + 1));
     p.listed = listed.data();
   }
+  const Code psp = example_program();
+  const T constants[] = {T(0.25)};
+  if (kind == Kind::naive || kind == Kind::listed) p.has_psp = one_in(3);
+  p.psp = psp.program(constants);
   const std::vector<T> before(post.data, post.data + post.size);
   std::vector<T> packed;
   launch_window(kind, c, packed);
@@ -196,7 +224,7 @@ void run_window(Kind kind, WindowCase<T>& c) {
       for (int layer = 0; layer < p.inner; ++layer)
         for (int f = 0; f < p.filters; ++f) {
           Plain<T> plain{p.reduction};
-          double largest_weight = 0, largest_rate = 0;
+          double largest_rate = 0;
           for (int64_t tap = 0; tap < p.taps; ++tap) {
             int64_t left = tap, element = b * p.pre_size + layer;
             bool outside = false;
@@ -340,7 +368,7 @@ WindowCase<T> window_case(Kind kind, int number) {
                                           : one_in(6)        ? 20
                                                              : 6);
     a.stride = tiled ? 1 : pick(1, 3);
-    a.dilation = tiled && (d == 2 || kind == Kind::tile) ? 1 : pick(1, 3);
+    a.dilation = (tiled && (d == 2 || kind == Kind::tile)) || one_in(2) ? 1 : pick(2, 3);
     a.post = outer    ? pick(1, 2)
              : free   ? pick(1, 9)
              : d == 3 ? pick(1, one_in(2) ? 150 : 40)
@@ -468,23 +496,9 @@ void pools(int cases) {
   }
 }
 
-struct Code {
-  std::vector<int32_t> rows;
-  Code& operator()(Opcode op, int destination, int a = 0, int b = 0, int c = 0) {
-    for (int value : {static_cast<int>(op), destination, a, b, c}) rows.push_back(value);
-    return *this;
-  }
-  template <class T>
-  Program<T> program(const T* constants) const {
-    return {rows.data(), constants, static_cast<int32_t>(rows.size() / 5), most_slots};
-  }
-};
-
 template <class T>
 void synapses(int cases) {
-  Code psp;  // min(w, r) - 0.25
-  psp(Opcode::load, 0, 0)(Opcode::load, 1, 1)(Opcode::minimum, 0, 0, 1)(Opcode::constant, 1, 0);
-  psp(Opcode::subtract, 0, 0, 1)(Opcode::store, 0, 0);
+  const Code psp = example_program();
   const T constants[] = {T(0.25)};
   for (int number = 0; number < 2 * cases; ++number) {
     SynapsesParameters<T> p{};
@@ -524,7 +538,7 @@ void synapses(int cases) {
         for (int64_t j = row_start[q]; j < row_start[q + 1]; ++j) {
           const T w = weights.data[j], r = rates.data[b * p.pre_size + column[j]];
           if (p.has_psp)
-            plain.add(T(1), (r != r ? r : w < r ? w : r) - T(0.25));
+            plain.add(T(1), example_psp(w, r));
           else
             plain.add(w, r);
         }
