@@ -1,7 +1,11 @@
 """Networks: steps, delays, targets, compile, reset, the default network. Every backend runs the same."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
+
 import weightsharing as ws
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
@@ -376,3 +380,53 @@ def test_an_empty_network_runs(backend):
     network.compile(backend)
     network.simulate(5)
     assert network.time == 5.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constants_are_read_on_every_backend(backend, dtype):
+    network = ws.Network(dtype=dtype)
+    neuron = ws.Neuron("tau = 2.0", "r = K*2 + sum(exc)/(tau*L)", constants={"K": 2.5, "L": 4.0})
+    population = network.create((3, 2), neuron)
+    network.compile(backend)
+    network.step()
+    assert (population.r == 5.0).all()
+
+
+def test_constants_that_do_not_fit_or_divide_by_zero():
+    for value, says in ((1e300, "constants: K.*float32"), (0.0, "K = 0.0.*divide by zero")):
+        network = ws.Network()
+        network.create(3, ws.Neuron(equations="r = 1/K", constants={"K": value}))
+        with pytest.raises(ValueError, match=says):
+            network.compile()
+
+
+@pytest.mark.parametrize(
+    ("dt", "duration", "suggestion"), [(0.1, 0.05, "0.1"), (0.1, 0.01, "0.1"), (0.1, 0.34, "0.3")]
+)
+def test_the_suggested_duration_is_possible(dt, duration, suggestion):
+    network = ws.Network(dt=dt)
+    network.compile()
+    with pytest.raises(ValueError, match=rf"for example {suggestion} ms"):
+        network.simulate(duration)
+    network.simulate(float(suggestion))
+    assert network.time > 0.0
+
+
+def test_mistyped_attributes():
+    network = ws.Network()
+    for name in ("time_step", "dt", "seed", "step"):
+        with pytest.raises(AttributeError, match=rf"{name}.*dt, dtype, seed, backend and threads"):
+            setattr(network, name, 0.5)
+
+    class Column(ws.Network):
+        def __init__(self):
+            super().__init__()
+            self.layer = self.create(3)
+
+    assert Column().layer.size == 3
+
+
+@pytest.mark.parametrize("use", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_networks_are_not_copied(use):
+    with pytest.raises(TypeError, match="a Network cannot be copied or pickled; create"):
+        use(ws.Network())

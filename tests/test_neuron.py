@@ -1,5 +1,8 @@
 """Neurons: ANNarchy's language, what it is reduced to, and what is refused."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -486,7 +489,11 @@ def test_every_occurrence_draws_once():
         ("equations", "r = ", None, 3, "empty"),
         ("equations", "r = v = 2", None, 6, "needs one ="),
         ("equations", "r = (1 + \n v = 2", "r = (1 + ", 4, "not closed"),
-        ("equations", "r = 1 : foo", None, 6, "unexpected ':'"),
+        ("equations", "r = 1 : foo", None, 8, "unexpected flag 'foo'; there are init="),
+        ("equations", "r = if r > 1: 2 else: 3 : foo", None, 26, "unexpected flag 'foo'"),
+        ("equations", "r = (2 if r > 1 else 3) : foo", None, 26, "unexpected flag 'foo'"),
+        ("equations", "r = 1 : min 3", None, 8, "unexpected flag 'min'"),
+        ("equations", "r = 1 :", None, 6, "unexpected ':'"),
         ("equations", "r = 1 : foo=3", None, 8, "unexpected flag 'foo'"),
         ("equations", "r = 1 : min=0, foo", None, 15, "unexpected flag 'foo'"),
         ("equations", "r = 1 : min", None, 8, "unexpected flag 'min'"),
@@ -547,6 +554,20 @@ def test_other_errors():
         Neuron(parameters={"not a name": 1.0})
     with pytest.raises(TypeError, match="constants: mu"):
         Neuron(constants={"mu": None})
+    for argument in ("parameters", "constants"):
+        for key in ("not a name", "2x", "a.b", "", " a", "if", "t", "sum"):
+            with pytest.raises(ExpressionError, match=f"{argument}: .*name"):
+                Neuron(**{argument: {key: 1.0}})
+        for key in (3, None, b"a"):
+            with pytest.raises(TypeError, match=f"{argument}: .*expected a name"):
+                Neuron(**{argument: {key: 1.0}})
+    with pytest.raises(TypeError, match="constants is 3"):
+        Neuron(constants=3)
+    with pytest.raises(ExpressionError, match="constants: r is the rate"):
+        Neuron(constants={"r": 1.0})
+    for argument in ("parameters", "constants"):
+        with pytest.raises(ValueError, match=f"{argument}: a is too large"):
+            Neuron(**{argument: {"a": 10**400}})
     with pytest.raises(ExpressionError, match="is a constant already"):
         Neuron(equations="mu = 2", constants={"mu": 1.0})
     doubling = "\n".join(["f0(x) = x*x", *(f"f{i}(x) = f{i - 1}(f{i - 1}(x))" for i in range(1, 30))])
@@ -584,6 +605,55 @@ def test_zero_divisors_are_named_before_a_run():
     neuron.check_divisors({"tau": 1.0, "a": 0.0})
     with pytest.raises(ValueError, match=r"s = 0\.0"):
         neuron.check_divisors({"tau": 1.0, "s": np.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "if sum(exc) > 0: 1.0 else: sum(exc)/a",
+        "if 0.5: 1.0 else: sum(exc)/a",
+        "a or 1/a",
+        "(a != 0) and 1/a",
+        "sum(exc) and (1 + 1/a)",
+    ],
+)
+def test_divisors_that_need_not_count_may_be_zero(right):
+    Neuron("a = 0.0", f"r = {right}").check_divisors({})
+    with pytest.raises(ValueError, match=r"a = 0\.0"):
+        Neuron("a = 0.0", f"r = 1/a + ({right})").check_divisors({})
+
+
+@pytest.mark.parametrize("right", ["if 1/a > 0: 1.0 else: 2.0", "1/a or 2", "1/a and 2"])
+def test_divisors_in_a_condition_always_count(right):
+    with pytest.raises(ValueError, match=r"a = 0\.0"):
+        Neuron("a = 0.0", f"r = {right}").check_divisors({})
+
+
+def test_divisors_of_one_changed_parameter():
+    neuron = Neuron("a = 0.0; b = 1.0; c = 1.0", "r = 1/a + 1/b + c")
+    neuron.check_divisors({}, "b")
+    neuron.check_divisors({}, "c")
+    with pytest.raises(ValueError, match=r"a = 0\.0"):
+        neuron.check_divisors({}, "a")
+
+
+class Leaky(Neuron):
+    def __init__(self, tau):
+        super().__init__({"tau": tau, "s": Uniform(0, 1)}, ["tau*dr/dt + r = f(K)"], "f(x) = x*x", name="leaky",
+                         constants={"K": 3.0})  # fmt: skip
+
+
+def test_neurons_are_pickled_and_copied():
+    assert copy.copy(NEURON) is NEURON and copy.deepcopy(NEURON) is NEURON
+    for neuron in (Leaky(5.0), *(Neuron(**model) for model in MODELS.values())):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            again = pickle.loads(pickle.dumps(neuron, protocol))
+            assert type(again) is type(neuron) and repr(again) == repr(neuron)
+            assert again.steps == neuron.steps and again.attributes == neuron.attributes
+            assert again.constants == neuron.constants and again.name == neuron.name
+
+
+NEURON = Neuron("tau = 10.0", "tau*dr/dt + r = sum(exc)")
 
 
 def test_steps_suffice_to_execute_a_neuron():

@@ -1,7 +1,11 @@
 """Populations: geometry, ranks, and the checked assignment of rates and parameters."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
+
 import weightsharing as ws
 
 
@@ -186,3 +190,100 @@ def test_parameters_and_variables_of_a_neuron():
     with pytest.raises(ValueError, match="bias"):
         population.bias = np.ones(4)
     np.testing.assert_array_equal(population.bias, [[1, 2], [3, 4]])
+
+
+def test_a_zero_divisor_assigned_after_compile_is_refused(network):
+    neuron = ws.Neuron(
+        "tau = 2.0; gain = 1.0 : population; bias = 0.0", "r = sum(exc)/tau + 1/(gain - 1.5) + bias"
+    )
+    population = ws.Population((2, 2), neuron)
+    population.tau = 0.0
+    population.tau = 4.0
+    network.compile()
+    for name, values in (
+        ("tau", 0.0),
+        ("tau", [[1.0, 2.0], [0.0, 3.0]]),
+        ("tau", ws.Uniform(0, 0)),
+        ("gain", 1.5),
+    ):
+        before = network.random_generator.bit_generator.state
+        with pytest.raises(ValueError, match=name):
+            setattr(population, name, values)
+        assert (population.tau == 4.0).all() and population.gain == 1.0
+        assert network.random_generator.bit_generator.state == before
+    population.bias = 0.0
+    population.tau = [[1.0, 2.0], [5.0, 3.0]]
+    network.step()
+    assert (population.r == -2.0).all()
+
+
+def test_read_only_rates_stay_read_only(network):
+    population = ws.Population(3, ws.Neuron("tau = 2.0", "r = sum(exc)/tau"))
+    network.compile()
+    for values in (population.r, population.tau, population.sum("exc"), population.sum("inh")):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            values.flags.writeable = True
+
+
+@pytest.mark.parametrize("values", [1e300, [0.0, -1e39, 0.0], np.full(3, 1e300), ws.Uniform(1e299, 1e300)])
+def test_numbers_that_do_not_fit_the_dtype(values, network):
+    population = ws.Population(3)
+    population.r = 0.25
+    before = network.random_generator.bit_generator.state
+    with pytest.raises(ValueError, match=r"^r: .*float32"):
+        population.r = values
+    assert (population.r == 0.25).all() and network.random_generator.bit_generator.state == before
+    for initial in ("1e300", "Uniform(1e299, 1e300)"):
+        with pytest.raises(ValueError, match=r"^v: .*float32"):
+            ws.Population(3, ws.Neuron(equations=f"v = v : init={initial}; r = v"))
+    assert network.populations == (population,) and network.random_generator.bit_generator.state == before
+    wide = ws.Network(dtype="float64").create(3)
+    wide.r = 1e300
+    assert (wide.r == 1e300).all()
+
+
+def test_moving_to_a_narrower_network_keeps_finite_numbers():
+    ws.setup(dtype="float64")
+    default = ws.Population(3, network=ws.network.current_network()).network
+    assert default is not ws.network._default
+    population = ws.Population(3, network=ws.network._default)
+    population.r = 1e300
+    with pytest.raises(ValueError, match=r"^r: .*float32"):
+        default.create(population)
+    assert population.network is ws.network._default and (population.r == 1e300).all()
+
+
+def test_masked_rates():
+    population = ws.Population(3)
+    with pytest.raises(TypeError, match=r"^r is a masked array.*filled"):
+        population.r = np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+    assert not population.r.any()
+
+
+def test_names(network):
+    named = ws.Population(3, name="pop1")
+    assert [ws.Population(3).name for _ in range(2)] == ["pop2", "pop3"]
+    with pytest.raises(ValueError, match=r"name is 'pop1'.*another"):
+        ws.Population(3, name="pop1")
+    assert (
+        len(network.populations) == 3
+        and ws.Population(3, network=ws.Network(), name="pop1").name == named.name
+    )
+
+
+def test_automatic_names_after_a_population_moved():
+    first, _ = (ws.Population(3, network=ws.network._default) for _ in range(2))
+    ws.Network().create(first)
+    assert ws.Population(3, network=ws.network._default).name == "pop2"
+    one = ws.Population(3, name="a", network=ws.network._default)
+    other = ws.Network()
+    other.create(3, name="a")
+    with pytest.raises(ValueError, match="name is 'a'"):
+        other.create(one)
+    assert one.network is ws.network._default and one.name == "a"
+
+
+@pytest.mark.parametrize("use", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_populations_are_not_copied(use):
+    with pytest.raises(TypeError, match="a Population cannot be copied or pickled; create"):
+        use(ws.Population(3))

@@ -1,9 +1,12 @@
 """Projections: connecting, calling, reading and refusing."""
 
+import copy
 import gc
+import pickle
 
 import numpy as np
 import pytest
+
 import weightsharing as ws
 from weightsharing import connectors
 
@@ -121,6 +124,8 @@ def test_banks():
     regular.weights = np.zeros((2, 3, 3))
     scales = convolution((5, 5), (5, 5, 2), [np.ones((3, 3)), [[2.0]]], "connect_filters")
     assert [array.shape for array in scales.weights] == [(3, 3), (1, 1)] and scales.n_weights == 10
+    with pytest.raises(TypeError, match="item assignment"):
+        scales.weights[0] = np.zeros((3, 3))
     scales.weights = [np.zeros((3, 3)), np.ones((1, 1))]
     np.testing.assert_array_equal(scales(np.eye(5)), np.stack([np.zeros((5, 5)), np.eye(5)], axis=-1))
     with pytest.raises(ValueError, match="shapes"):
@@ -151,6 +156,96 @@ def test_refused_weights(weights, error, method):
         getattr(projection, method)(weights)
     assert not projection.connected
     getattr(projection, method)(np.ones((2, 3, 3)) if method == "connect_filters" else np.ones((3, 3)))
+
+
+def test_read_only_weights_stay_read_only():
+    synapses = ws.Projection(*populations(3, 3), "exc").connect_all_to_all(1.0)
+    for values in (
+        convolution((4, 4), (4, 4), np.ones((1, 1))).weights,
+        convolution((4, 4), (4, 4, 2), np.ones((2, 1, 1)), "connect_filters").weights,
+        convolution((4, 4), (4, 4, 2), [np.ones((1, 1)), np.ones((1, 3))], "connect_filters").weights[1],
+        synapses.weights,
+        synapses.receptive_field(0)[1],
+    ):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            values.flags.writeable = True
+    assert (synapses.weights == 1.0).all()
+
+
+def test_numbers_that_do_not_fit_the_dtype(network):
+    pre, post = populations((4, 4), (4, 4))
+    huge = np.array([[1.0, 1e300]])
+    projection = ws.Convolution(pre, post, "exc")
+    for weights, arguments, says in (
+        (huge, {}, "^weights: .*float32"),
+        (huge.tolist(), {}, "^weights: .*float32"),
+        ([[1.0]], {"padding": 1e300}, "^padding: .*float32"),
+        ([[1.0]], {"padding": 10**400}, "^padding is too large"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            projection.connect_filter(weights, **arguments)
+        assert not projection.connected
+    bank = ws.Convolution(pre, ws.Population((4, 4, 2)), "exc")
+    with pytest.raises(ValueError, match=r"^weights\[1\]: .*float32"):
+        bank.connect_filters([[[1.0]], huge])
+    projection.connect_filter([[np.inf]], padding=-np.inf)
+    with pytest.raises(ValueError, match=r"^weights: .*float32"):
+        projection.weights = [[-1e39]]
+    with pytest.raises(ValueError, match=r"^r: .*float32"):
+        projection(np.full((4, 4), 1e300))
+    synapses = ws.Projection(pre, post, "exc")
+    before = network.random_generator.bit_generator.state
+    for weights in (1e300, ws.Uniform(1e299, 1e300), np.full((16, 16), 1e300)):
+        with pytest.raises(ValueError, match=r"^weights: .*float32"):
+            synapses.connect_all_to_all(weights)
+    with pytest.raises(ValueError, match=r"^weights: .*float32"):
+        synapses.connect_from_matrix(np.full((16, 16), 1e300))
+    assert not synapses.connected and network.random_generator.bit_generator.state == before
+
+
+def test_masked_arrays():
+    pre, post = populations((4, 4), (4, 4))
+    masked = np.ma.array(np.ones((4, 4)), mask=np.eye(4))
+    projection = ws.Convolution(pre, post, "exc")
+    with pytest.raises(TypeError, match=r"^weights is a masked array"):
+        projection.connect_filter(masked)
+    with pytest.raises(TypeError, match=r"^weights\[1\] is a masked array"):
+        ws.Convolution(pre, ws.Population((4, 4, 2)), "exc").connect_filters([np.ones((4, 4)), masked])
+    projection.connect_filter([[1.0]])
+    with pytest.raises(TypeError, match=r"^r is a masked array"):
+        projection(masked)
+    with pytest.raises(TypeError, match=r"^weights is a masked array"):
+        projection.weights = masked
+    field = ws.Population(4)
+    with pytest.raises(TypeError, match=r"^weights is a masked array.*NaN"):
+        ws.Projection(field, field, "exc").connect_from_matrix(masked)
+
+
+def test_mistyped_attributes():
+    for projection in (
+        convolution((4, 4), (4, 4), [[1.0]]),
+        ws.Projection(*populations(3, 3), "exc").connect_all_to_all(1.0),
+    ):
+        for name in ("weight", "w", "center", "connect_filter"):
+            with pytest.raises(AttributeError, match=f"{name}.*it has weights"):
+                setattr(projection, name, 1.0)
+        with pytest.raises(AttributeError):
+            projection.target = "inh"
+
+
+def test_names(network):
+    pre, post = populations(3, 3)
+    assert ws.Projection(pre, post, "exc", name="proj1").name == "proj1"
+    assert ws.Projection(pre, post, "exc").name == "proj2"
+    with pytest.raises(ValueError, match=r"name is 'proj1'.*another"):
+        ws.Convolution(pre, post, "exc", name="proj1")
+    assert len(network.projections) == 2
+
+
+@pytest.mark.parametrize("use", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_projections_are_not_copied(use):
+    with pytest.raises(TypeError, match="a Convolution cannot be copied or pickled; create"):
+        use(convolution((4, 4), (4, 4), [[1.0]]))
 
 
 def test_nan_weights_are_data():
@@ -313,6 +408,8 @@ def test_center():
             projection.center(*wrong)
     with pytest.raises(ValueError, match="filters"):
         ws.Pooling(*populations((4, 4), (2, 2)), "exc").connect_pooling().center(0)
+    with pytest.raises(ValueError, match=r"50 is out of range, axis 1 has 0 to 49"):
+        projection.center(3, 50)
 
 
 RECEPTIVE = [
@@ -564,6 +661,13 @@ def test_matrices():
         (matrix.astype(complex), TypeError),
     ]:
         with pytest.raises(error, match="weights"):
+            ws.Projection(pre, post, "exc").connect_from_matrix(wrong)
+    for wrong in (ws.Uniform(0, 1), None, {}, {1, 2}, "matrix", object()):
+        with pytest.raises(TypeError, match=rf"^weights .*({type(wrong).__name__}|dtype).*real"):
+            ws.Projection(pre, post, "exc").connect_from_matrix(wrong)
+    sparse = pytest.importorskip("scipy.sparse")
+    for wrong in (sparse.eye(2), sparse.csr_array(np.eye(2))):
+        with pytest.raises(TypeError, match=r"^weights is a sparse matrix.*connect_from_sparse"):
             ws.Projection(pre, post, "exc").connect_from_matrix(wrong)
 
 

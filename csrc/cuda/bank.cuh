@@ -1,11 +1,13 @@
-// Banks: many filters over a regular grid, as a matrix product of pixels x taps and taps x filters whose first matrix is
-// never written down.
+// Banks: many filters over a regular grid, as a matrix product of pixels x taps and taps x filters whose
+// first matrix is never written down.
 //
 // Ladder of versions (not yet measured on a GPU):
 //   window_naive  one thread per pixel and filter, filters in neighbouring threads
-//   bank_gemm     both matrices in chunks of 64 bytes of taps through two buffers in shared memory, the next chunk on its
-//                 way while this one is multiplied; 8 x 8 (8 x 4, 4 x 4) results per thread in registers, float32 or
-//                 float64 multiply-adds. Per 16 bytes of taps a thread reads 8 + 8 accesses for 256 multiply-adds
+//   bank_gemm     both matrices in chunks of 64 bytes of taps through two buffers in shared memory, the next
+//   chunk on its
+//                 way while this one is multiplied; 8 x 8 (8 x 4, 4 x 4) results per thread in registers,
+//                 float32 or float64 multiply-adds. Per 16 bytes of taps a thread reads 8 + 8 accesses for
+//                 256 multiply-adds
 #pragma once
 
 #include "cuda/window.cuh"
@@ -36,9 +38,11 @@ inline __device__ void advance_tap(const WindowParameters<T>& p, BankTap& tap, i
   }
 }
 
-// Element of the trial that the tap reads at the pixel over the axes 0 to `axes` - 1; -1 when that is outside.
+// Element of the trial that the tap reads at the pixel over the axes 0 to `axes` - 1; -1 when that is
+// outside.
 template <int axes, class T>
-inline __device__ int64_t bank_element(const WindowParameters<T>& p, const BankPixel& pixel, const BankTap& tap) {
+inline __device__ int64_t bank_element(const WindowParameters<T>& p, const BankPixel& pixel,
+                                       const BankTap& tap) {
   int64_t element = 0;
   bool outside = false;
   WEIGHTSHARING_UNROLL
@@ -50,14 +54,15 @@ inline __device__ int64_t bank_element(const WindowParameters<T>& p, const BankP
   return outside ? -1 : element;
 }
 
-// This block is responsible for `pixels` pixels x `filters` filters. While loading, a thread is responsible for every
-// (threads / 4)-th pixel and one of four accesses of its taps; while multiplying, for PT pixels, 8 apart, and FT filters,
-// in accesses 4 apart. Sums move to a second accumulator in shared memory every chunk_taps.
+// This block is responsible for `pixels` pixels x `filters` filters. While loading, a thread is responsible
+// for every (threads / 4)-th pixel and one of four accesses of its taps; while multiplying, for PT pixels, 8
+// apart, and FT filters, in accesses 4 apart. Sums move to a second accumulator in shared memory every
+// chunk_taps.
 //
-// Sum and mean, any stride, dilation and padding, no psp, no layers; with 'ignore' finite weights only. p.packed holds the
-// weights as [tap][packed_filters], packed_filters the filters of the launch rounded up to a multiple of `filters`, zeros
-// in the rest. Grid: ceil(units * batch / pixels) * packed_filters / filters, one-dimensional, filters fastest; block:
-// BankTile::threads; shared memory: bank_shared_bytes.
+// Sum and mean, any stride, dilation and padding, no psp, no layers; with 'ignore' finite weights only.
+// p.packed holds the weights as [tap][packed_filters], packed_filters the filters of the launch rounded up to
+// a multiple of `filters`, zeros in the rest. Grid: ceil(units * batch / pixels) * packed_filters / filters,
+// one-dimensional, filters fastest; block: BankTile::threads; shared memory: bank_shared_bytes.
 template <class T, int filters, int pixels, int PT, int FT>
 __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, sizeof(T) == 4 ? 3 : 2)
     bank_gemm(const WindowParameters<T> p) {
@@ -65,12 +70,14 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
   constexpr int V = 16 / sizeof(T), K = 4 * V, threads = Tile::threads;
   constexpr int pitch = K + V;  // eight pixels below each other lie in different banks
   static_assert(pixels % (8 * PT) == 0 && filters % (4 * FT) == 0 && FT % V == 0, "a warp is 8 x 4 threads");
-  static_assert(pixels * 4 % threads == 0 && K * filters / V % threads == 0 && chunk_taps % K == 0, "whole accesses");
+  static_assert(pixels * 4 % threads == 0 && K * filters / V % threads == 0 && chunk_taps % K == 0,
+                "whole accesses");
   WEIGHTSHARING_DYNAMIC_SHARED(T, shared);
-  T* const rate_tile = shared;                              // [2][pixels][pitch]
-  T* const weight_tile = rate_tile + 2 * pixels * pitch;    // [2][K][filters]
+  T* const rate_tile = shared;                            // [2][pixels][pitch]
+  T* const weight_tile = rate_tile + 2 * pixels * pitch;  // [2][K][filters]
   BankPixel* const pixel_table = reinterpret_cast<BankPixel*>(weight_tile + 2 * K * filters);
-  Wide<T>* const second = reinterpret_cast<Wide<T>*>(pixel_table + pixels) + threadIdx.x;  // [PT * FT / V][threads]
+  Wide<T>* const second =
+      reinterpret_cast<Wide<T>*>(pixel_table + pixels) + threadIdx.x;  // [PT * FT / V][threads]
 
   const uint32_t filter_blocks = p.packed_filters / filters;
   const int32_t first_filter = blockIdx.x % filter_blocks * filters;
@@ -98,7 +105,9 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
   const bool whole = p.axis[3].taps == p.axis[3].pre && p.axis[3].post == 1 && p.axis[3].offset == 0 &&
                      p.axis[3].dilation == 1 && p.pre_step[3] == 1 &&
                      (reinterpret_cast<uintptr_t>(rates) |
-                      static_cast<uintptr_t>((p.axis[3].taps | p.pre_size) * sizeof(T))) % 16 == 0;
+                      static_cast<uintptr_t>((p.axis[3].taps | p.pre_size) * sizeof(T))) %
+                             16 ==
+                         0;
   BankTap tap{};  // the first of this thread's access
   advance_tap(p, tap, threadIdx.x % 4 * V);
   const auto load = [&](int32_t buffer, int32_t chunk) {
@@ -132,9 +141,11 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
     advance_tap(p, tap, K);
     WEIGHTSHARING_UNROLL
     for (int k = 0; k < K * filters / V / threads; ++k) {
-      const int32_t access = threadIdx.x + k * threads, row = access / (filters / V), column = access % (filters / V) * V;
+      const int32_t access = threadIdx.x + k * threads, row = access / (filters / V),
+                    column = access % (filters / V) * V;
       const bool used = chunk * K + row < p.taps;
-      const T* from = p.packed + (used ? static_cast<int64_t>(chunk * K + row) * p.packed_filters : 0) + first_filter + column;
+      const T* from = p.packed + (used ? static_cast<int64_t>(chunk * K + row) * p.packed_filters : 0) +
+                      first_filter + column;
       cp_async<16>(weight_tile + buffer * K * filters + row * filters + column, from, used ? 16 : 0);
     }
     cp_async_commit();
@@ -159,7 +170,8 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
     for (int k = 0; k < K; k += V) {
       Wide<T> rate[PT];
       WEIGHTSHARING_UNROLL
-      for (int i = 0; i < PT; ++i) rate[i] = *reinterpret_cast<const Wide<T>*>(from_rates + i * 8 * pitch + k);
+      for (int i = 0; i < PT; ++i)
+        rate[i] = *reinterpret_cast<const Wide<T>*>(from_rates + i * 8 * pitch + k);
       WEIGHTSHARING_UNROLL
       for (int v = 0; v < V; ++v) {
         Wide<T> weight[FT / V];
@@ -167,25 +179,23 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
         for (int j = 0; j < FT / V; ++j)
           weight[j] = *reinterpret_cast<const Wide<T>*>(from_weights + (k + v) * filters + j * 4 * V);
         WEIGHTSHARING_UNROLL
-        for (int i = 0; i < PT; ++i)
-          WEIGHTSHARING_UNROLL
-          for (int f = 0; f < FT; ++f) sum[i][f] += rate[i].element[v] * weight[f / V].element[f % V];
+        for (int i = 0; i < PT; ++i) WEIGHTSHARING_UNROLL
+        for (int f = 0; f < FT; ++f) sum[i][f] += rate[i].element[v] * weight[f / V].element[f % V];
       }
     }
     if ((chunk + 1) % (chunk_taps / K) == 0 && p.taps > chunk_taps) {
       WEIGHTSHARING_UNROLL
-      for (int i = 0; i < PT; ++i)
+      for (int i = 0; i < PT; ++i) WEIGHTSHARING_UNROLL
+      for (int j = 0; j < FT / V; ++j) {
+        Wide<T> total{};
+        if (moved) total = second[(i * (FT / V) + j) * threads];
         WEIGHTSHARING_UNROLL
-        for (int j = 0; j < FT / V; ++j) {
-          Wide<T> total{};
-          if (moved) total = second[(i * (FT / V) + j) * threads];
-          WEIGHTSHARING_UNROLL
-          for (int v = 0; v < V; ++v) {
-            total.element[v] += sum[i][j * V + v];
-            sum[i][j * V + v] = T(0);
-          }
-          second[(i * (FT / V) + j) * threads] = total;
+        for (int v = 0; v < V; ++v) {
+          total.element[v] += sum[i][j * V + v];
+          sum[i][j * V + v] = T(0);
         }
+        second[(i * (FT / V) + j) * threads] = total;
+      }
       moved = true;
     }
   }

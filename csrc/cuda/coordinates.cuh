@@ -10,8 +10,8 @@ inline __device__ int64_t thread_index() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
 }
 
-// Index of the pre element that stands for coordinate u of an axis of n, or -1 when that is the padding value.
-// Nothing is computed for the coordinates inside: a division costs more than all else here.
+// Index of the pre element that stands for coordinate u of an axis of n, or -1 when that is the padding
+// value. Nothing is computed for the coordinates inside: a division costs more than all else here.
 template <class Index>
 inline __device__ Index place(Index u, Index n, int32_t outside) {
   if (u >= 0 && u < n) return u;
@@ -33,8 +33,8 @@ inline __device__ Index place(Index u, Index n, int32_t outside) {
   }
 }
 
-// Rates as they stand in this step. step - delay may lie before the start: rows are counted modulo the depth, from
-// below as well.
+// Rates as they stand in this step. step - delay may lie before the start: rows are counted modulo the depth,
+// from below as well.
 template <class T>
 inline __device__ const T* source_rates(const Source<T>& source) {
   if (!source.history) return source.rates;

@@ -1,8 +1,10 @@
-// Low rank: a filter that is a sum of few products of a row and a column costs 2 * terms * K taps instead of K * K.
+// Low rank: a filter that is a sum of few products of a row and a column costs 2 * terms * K taps instead of
+// K * K.
 //
 // Ladder of versions (not yet measured on a GPU):
 //   window_naive    the filter as it is
-//   separable_tile  both passes of every term in one kernel: the result of the pass along rows never leaves shared memory
+//   separable_tile  both passes of every term in one kernel: the result of the pass along rows never leaves
+//   shared memory
 #pragma once
 
 #include "cuda/program.cuh"
@@ -10,8 +12,9 @@
 
 namespace weightsharing::cuda {
 
-// One row of the tile: `wide` neighbouring results of a pass with taps one element apart. Each access of the tile feeds
-// all of them; `weights` are padded with zeros to whole accesses, which is harmless in a tile that is finite.
+// One row of the tile: `wide` neighbouring results of a pass with taps one element apart. Each access of the
+// tile feeds all of them; `weights` are padded with zeros to whole accesses, which is harmless in a tile that
+// is finite.
 template <class T>
 inline __device__ Wide<T> slide_along(const T* from, const T* weights, int32_t taps) {
   constexpr int V = 16 / sizeof(T);
@@ -20,29 +23,29 @@ inline __device__ Wide<T> slide_along(const T* from, const T* weights, int32_t t
     const Wide<T> right = *reinterpret_cast<const Wide<T>*>(from + k + V);
     const Wide<T> weight = *reinterpret_cast<const Wide<T>*>(weights + k);
     WEIGHTSHARING_UNROLL
-    for (int j = 0; j < V; ++j)
-      WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v)
-        part.element[v] += weight.element[j] * (v + j < V ? left.element[(v + j) % V] : right.element[(v + j) % V]);
+    for (int j = 0; j < V; ++j) WEIGHTSHARING_UNROLL
+    for (int v = 0; v < V; ++v)
+      part.element[v] +=
+          weight.element[j] * (v + j < V ? left.element[(v + j) % V] : right.element[(v + j) % V]);
     left = right;
-    if ((k + V) % chunk_taps == 0)
-      WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) {
-        total.element[v] += part.element[v];
-        part.element[v] = T(0);
-      }
+    if ((k + V) % chunk_taps == 0) WEIGHTSHARING_UNROLL
+    for (int v = 0; v < V; ++v) {
+      total.element[v] += part.element[v];
+      part.element[v] = T(0);
+    }
   }
   WEIGHTSHARING_UNROLL
   for (int v = 0; v < V; ++v) total.element[v] += part.element[v];
   return total;
 }
 
-// This block is responsible for a tile of units of one trial. Along rows a thread makes 16 bytes of the middle result at a
-// time; down columns it is responsible for 8 rows below each other at 2 columns 32 apart. A tile with a rate that is not
-// finite, or so large that a product of two passes might overflow where the window would not, takes the window's path.
+// This block is responsible for a tile of units of one trial. Along rows a thread makes 16 bytes of the
+// middle result at a time; down columns it is responsible for 8 rows below each other at 2 columns 32 apart.
+// A tile with a rate that is not finite, or so large that a product of two passes might overflow where the
+// window would not, takes the window's path.
 //
-// For one filter, sum or mean, one tap on the axes 0 and 1; else as window_tile_any. Grid: tiles, one-dimensional; block:
-// AnyWindowTile::threads; shared memory: separable_shared_bytes.
+// For one filter, sum or mean, one tap on the axes 0 and 1; else as window_tile_any. Grid: tiles,
+// one-dimensional; block: AnyWindowTile::threads; shared memory: separable_shared_bytes.
 template <class T>
 __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 : 1)
     separable_tile(const SeparableParameters<T> parameters) {
@@ -78,7 +81,8 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
     for (int32_t term = 0; term < parameters.terms; ++term) {
       for (int32_t k = threadIdx.x; k < column_taps; k += Tile::threads)
         column_factor[k] = k < KW ? parameters.column_factors[term * KW + k] : T(0);
-      for (int32_t k = threadIdx.x; k < KH; k += Tile::threads) row_factor[k] = parameters.row_factors[term * KH + k];
+      for (int32_t k = threadIdx.x; k < KH; k += Tile::threads)
+        row_factor[k] = parameters.row_factors[term * KH + k];
       __syncthreads();
       for (int32_t k = threadIdx.x; k < tile_rows * (middle_pitch / V); k += Tile::threads) {
         const int32_t y = k / (middle_pitch / V), x = k % (middle_pitch / V) * V;
@@ -103,7 +107,8 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
         *reinterpret_cast<Wide<T>*>(middle + y * middle_pitch + x) = result;
       }
       __syncthreads();
-      add_window<reduce_sum>(middle + row * middle_pitch + shift + column, middle_pitch, 0, row_factor, KH, 1, total);
+      add_window<reduce_sum>(middle + row * middle_pitch + shift + column, middle_pitch, 0, row_factor, KH, 1,
+                             total);
       __syncthreads();  // the next term overwrites the middle result and the factors
     }
   }

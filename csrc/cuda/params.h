@@ -5,6 +5,8 @@
 #if defined(__CUDACC_RTC__)
 typedef int int32_t;  // NVRTC has no headers
 typedef long long int64_t;
+typedef unsigned int uint32_t;
+typedef unsigned long uintptr_t;
 #else
 #include <stdint.h>
 #endif

@@ -2,8 +2,10 @@
 //
 // Ladder of versions (not yet measured on a GPU):
 //   pool_naive  one thread per unit and trial, a loop over its box
-//   pool_rows   the rows of a box are combined 16 bytes at a time on their way to shared memory, and the result reduced
-//               along the row from there: every byte of pre that a row of boxes needs is read once, whatever the extent
+//   pool_rows   the rows of a box are combined 16 bytes at a time on their way to shared memory, and the
+//   result reduced
+//               along the row from there: every byte of pre that a row of boxes needs is read once, whatever
+//               the extent
 #pragma once
 
 #include "cuda/coordinates.cuh"
@@ -59,11 +61,11 @@ inline __device__ void read_wide(const T* row, int32_t x, int32_t length, bool a
   }
 }
 
-// This block is responsible for p.units boxes of axis 3 next to each other, in blockDim.y rows of boxes. This thread reads
-// every blockDim.x-th 16 bytes of its rows, then is responsible for every blockDim.x-th unit.
+// This block is responsible for p.units boxes of axis 3 next to each other, in blockDim.y rows of boxes. This
+// thread reads every blockDim.x-th 16 bytes of its rows, then is responsible for every blockDim.x-th unit.
 //
-// For pre_step[3] = post_step[3] = inner. Grid: ceil(post[3] / units) * ceil(post[2] / blockDim.y) * post[1] * post[0] *
-// batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes.
+// For pre_step[3] = post_step[3] = inner. Grid: ceil(post[3] / units) * ceil(post[2] / blockDim.y) * post[1]
+// * post[0] * batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes.
 template <class T, int reduction>
 __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolParameters<T> p) {
   constexpr int V = 16 / sizeof(T);
@@ -79,7 +81,8 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
   const int32_t q1 = next(p.axis[1].post), q0 = next(p.axis[0].post), trial = static_cast<int32_t>(index);
   const bool active = q2 < p.axis[2].post;
   const int32_t units = min(p.units, p.axis[3].post - first);
-  const int32_t length = p.axis[3].pre * p.inner, begin = first * p.axis[3].stride * p.inner, shift = begin & (V - 1);
+  const int32_t length = p.axis[3].pre * p.inner, begin = first * p.axis[3].stride * p.inner,
+                shift = begin & (V - 1);
   const int32_t pitch = (((p.units - 1) * p.axis[3].stride + p.axis[3].extent) * p.inner + 2 * V - 2) / V * V;
   const Span s0 = span_of(p.axis[0], q0), s1 = span_of(p.axis[1], q1), s2 = span_of(p.axis[2], q2);
   const int32_t rows = (s0.end - s0.begin) * (s1.end - s1.begin) * (s2.end - s2.begin);
@@ -87,10 +90,11 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
 
   if (active) {
     const T* rates = source_rates(p.source) + trial * p.pre_size;
-    const bool aligned = (reinterpret_cast<uintptr_t>(rates) |
-                          static_cast<uintptr_t>((p.pre_step[0] | p.pre_step[1] | p.pre_step[2]) * sizeof(T))) %
-                             16 ==
-                         0;
+    const bool aligned =
+        (reinterpret_cast<uintptr_t>(rates) |
+         static_cast<uintptr_t>((p.pre_step[0] | p.pre_step[1] | p.pre_step[2]) * sizeof(T))) %
+            16 ==
+        0;
     const int32_t end = min(length, span_of(p.axis[3], first + units - 1).end * p.inner);
     for (int32_t x = begin - shift + threadIdx.x * V; x < end; x += blockDim.x * V) {
       Wide<T> total, part;
@@ -104,7 +108,8 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
             Wide<T> rate{};
             read_wide(row, x, length, aligned, rate);
             WEIGHTSHARING_UNROLL
-            for (int v = 0; v < V; ++v) part.element[v] = combine<reduction>(part.element[v], rate.element[v]);
+            for (int v = 0; v < V; ++v)
+              part.element[v] = combine<reduction>(part.element[v], rate.element[v]);
             if (reduction == reduce_sum && ++added == chunk_taps) {
               added = 0;
               WEIGHTSHARING_UNROLL
@@ -137,7 +142,8 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
       for (; k < chunk; ++k) part = combine<reduction>(part, from[k * p.inner]);
       total = combine<reduction>(total, part);
     }
-    if (reduction == reduce_sum && p.reduction == reduce_mean) total /= static_cast<T>(static_cast<int64_t>(rows) * extent);
+    if (reduction == reduce_sum && p.reduction == reduce_mean)
+      total /= static_cast<T>(static_cast<int64_t>(rows) * extent);
     write_unit(post + x, total, p.accumulate);
   }
 }

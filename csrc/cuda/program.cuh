@@ -1,5 +1,6 @@
-// Runs a program for one unit: the interpreter that serves a psp or an equation where nothing was compiled for it.
-// The code is the same for all threads of a warp, so that they never diverge and its loads are broadcasts.
+// Runs a program for one unit: the interpreter that serves a psp or an equation where nothing was compiled
+// for it. The code is the same for all threads of a warp, so that they never diverge and its loads are
+// broadcasts.
 #pragma once
 
 #include "cuda/device.h"
@@ -8,11 +9,11 @@
 
 namespace weightsharing::cuda {
 
-#define WEIGHTSHARING_UNARY(name, single)                                \
-  inline __device__ float math_##name(float x) { return ::single(x); }   \
+#define WEIGHTSHARING_UNARY(name, single)                              \
+  inline __device__ float math_##name(float x) { return ::single(x); } \
   inline __device__ double math_##name(double x) { return ::name(x); }
-#define WEIGHTSHARING_BINARY(name, single)                                           \
-  inline __device__ float math_##name(float x, float y) { return ::single(x, y); }   \
+#define WEIGHTSHARING_BINARY(name, single)                                         \
+  inline __device__ float math_##name(float x, float y) { return ::single(x, y); } \
   inline __device__ double math_##name(double x, double y) { return ::name(x, y); }
 WEIGHTSHARING_UNARY(exp, expf)
 WEIGHTSHARING_UNARY(log, logf)
@@ -75,10 +76,10 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
   case Opcode::name:        \
     value = result;         \
     break;
-#define BINARY(name, result)   \
-  case Opcode::name: {         \
-    const T y = slot[row[3]];  \
-    value = result;            \
+#define BINARY(name, result)  \
+  case Opcode::name: {        \
+    const T y = slot[row[3]]; \
+    value = result;           \
   } break;
       BINARY(add, x + y)
       BINARY(subtract, x - y)
@@ -150,8 +151,7 @@ inline __device__ T run_psp(const Program<T>& program, T weight, T rate) {
 template <class T>
 inline __device__ T apply_program(const Program<T>& program, T x) {
   T result = T(0);
-  run_program(
-      program, [&](int32_t) { return x; }, [&](int32_t, T value) { result = value; });
+  run_program(program, [&](int32_t) { return x; }, [&](int32_t, T value) { result = value; });
   return result;
 }
 

@@ -6,15 +6,16 @@
 
 namespace weightsharing::cuda {
 
-// Sums add at most so many elements one after the other, then move to a second accumulator: the error stays that of a
-// short sum.
+// Sums add at most so many elements one after the other, then move to a second accumulator: the error stays
+// that of a short sum.
 constexpr int chunk_taps = 64;
 
 // reduce_mean is a sum here; the division is the caller's.
 template <int reduction, class T>
 inline __device__ T identity() {
-  return reduction == reduce_max   ? static_cast<T>(-__builtin_huge_val())
-         : reduction == reduce_min ? static_cast<T>(__builtin_huge_val())
+  // NVRTC has no INFINITY
+  return reduction == reduce_max   ? static_cast<T>(-__int_as_float(0x7f800000))
+         : reduction == reduce_min ? static_cast<T>(__int_as_float(0x7f800000))
                                    : T(0);
 }
 template <int reduction, class T>

@@ -28,9 +28,9 @@ __global__ void synapses_naive(const SynapsesParameters<T> p) {
   write_unit(p.post + trial * p.post_size + unit, reducer.result(reducer.count), p.accumulate);
 }
 
-// This warp is responsible for one row of one trial, lane l for its synapses l, l + 32, ...; the lanes are combined in
-// a fixed order, so that a result never depends on the timing. Warps: batch * post_size, one-dimensional; a block is
-// whole warps.
+// This warp is responsible for one row of one trial, lane l for its synapses l, l + 32, ...; the lanes are
+// combined in a fixed order, so that a result never depends on the timing. Warps: batch * post_size,
+// one-dimensional; a block is whole warps.
 template <class T>
 __global__ void synapses_warp(const SynapsesParameters<T> p) {
   const int64_t index = thread_index() / 32, unit = index % p.post_size, trial = index / p.post_size;

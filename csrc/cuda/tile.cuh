@@ -1,5 +1,5 @@
-// Tiles of pre in shared memory, with everything irregular (borders, planes outside, alignment) resolved while loading,
-// so that the loops over taps behind it are plain.
+// Tiles of pre in shared memory, with everything irregular (borders, planes outside, alignment) resolved
+// while loading, so that the loops over taps behind it are plain.
 #pragma once
 
 #include "cuda/coordinates.cuh"
@@ -14,8 +14,8 @@ struct Wide {
   alignas(16) T element[16 / sizeof(T)];
 };
 
-// The units a block is responsible for: columns [column, ...) of the flattened last axis, rows [row, ...) of axis 2, one
-// unit of the axes 0 and 1, one trial.
+// The units a block is responsible for: columns [column, ...) of the flattened last axis, rows [row, ...) of
+// axis 2, one unit of the axes 0 and 1, one trial.
 struct TilePlace {
   int32_t column, row, outer[2], trial;
 };
@@ -37,12 +37,13 @@ inline __device__ TilePlace tile_place(const WindowParameters<T>& p, int32_t col
   return at;
 }
 
-// Elements [begin, begin + vectors * wide) of the flattened rows [first_row, first_row + rows) of one plane, as the
-// padding continues them; `plane` is null for a plane outside. `begin` is a multiple of wide, so that whole accesses are
-// aligned where the rows of pre are. All threads of the block call it; the copies still have to be waited for.
+// Elements [begin, begin + vectors * wide) of the flattened rows [first_row, first_row + rows) of one plane,
+// as the padding continues them; `plane` is null for a plane outside. `begin` is a multiple of wide, so that
+// whole accesses are aligned where the rows of pre are. All threads of the block call it; the copies still
+// have to be waited for.
 template <class T>
-inline __device__ void load_tile(const WindowParameters<T>& p, const T* plane, int32_t begin, int32_t first_row,
-                                 int32_t rows, int32_t vectors, T* tile) {
+inline __device__ void load_tile(const WindowParameters<T>& p, const T* plane, int32_t begin,
+                                 int32_t first_row, int32_t rows, int32_t vectors, T* tile) {
   constexpr int32_t wide = 16 / sizeof(T);
   const int32_t length = p.axis[3].pre * p.inner;
   const T fill = p.outside == outside_ignore ? T(0) : p.outside_value;
@@ -52,7 +53,8 @@ inline __device__ void load_tile(const WindowParameters<T>& p, const T* plane, i
   int32_t row = threadIdx.x / vectors, vector = threadIdx.x % vectors;
   while (row < rows) {
     T* to = tile + (row * vectors + vector) * wide;
-    const int32_t x = begin + vector * wide, y = plane ? place(first_row + row, p.axis[2].pre, p.outside) : -1;
+    const int32_t x = begin + vector * wide,
+                  y = plane ? place(first_row + row, p.axis[2].pre, p.outside) : -1;
     if (y < 0) {
       WEIGHTSHARING_UNROLL
       for (int32_t k = 0; k < wide; ++k) to[k] = fill;
@@ -94,7 +96,8 @@ inline __device__ const T* plane_of(const WindowParameters<T>& p, const TilePlac
 
 // A sum becomes a mean where that is asked for; `column` is flattened.
 template <int reduction, class T>
-inline __device__ T finish_unit(const WindowParameters<T>& p, const TilePlace& at, int32_t row, int32_t column, T value) {
+inline __device__ T finish_unit(const WindowParameters<T>& p, const TilePlace& at, int32_t row,
+                                int32_t column, T value) {
   if (reduction != reduce_sum || p.reduction != reduce_mean) return value;
   if (p.outside != outside_ignore) return value / static_cast<T>(p.taps);
   const int32_t q[4] = {at.outer[0], at.outer[1], row, column / p.inner};
@@ -111,16 +114,15 @@ inline __device__ T* post_plane(const WindowParameters<T>& p, const TilePlace& a
          p.first_filter + filter;
 }
 
-// Adds `taps` taps that lie one row of the tile apart: sum[r] gets rows r, r + 1, ..., so that a loaded value feeds all of
-// them. `column` points at the element of the first row; weights lie `weight_step` apart.
+// Adds `taps` taps that lie one row of the tile apart: sum[r] gets rows r, r + 1, ..., so that a loaded value
+// feeds all of them. `column` points at the element of the first row; weights lie `weight_step` apart.
 template <int reduction, int rows, int columns, class T>
-inline __device__ void slide_down(const T* column, int32_t pitch, const T* weights, int32_t weight_step, int32_t taps,
-                                  T (&sum)[rows][columns]) {
+inline __device__ void slide_down(const T* column, int32_t pitch, const T* weights, int32_t weight_step,
+                                  int32_t taps, T (&sum)[rows][columns]) {
   T window[rows][columns];
   WEIGHTSHARING_UNROLL
-  for (int r = 0; r < rows; ++r)
-    WEIGHTSHARING_UNROLL
-    for (int c = 0; c < columns; ++c) window[r][c] = column[r * pitch + 32 * c];
+  for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
+  for (int c = 0; c < columns; ++c) window[r][c] = column[r * pitch + 32 * c];
   for (int32_t first = 0; first < taps; first += rows) {
     // Rows leave the window in turn; unrolled once around, every index is known.
     WEIGHTSHARING_UNROLL
@@ -128,13 +130,11 @@ inline __device__ void slide_down(const T* column, int32_t pitch, const T* weigh
       if (first + k >= taps) break;
       const T weight = weights[(first + k) * weight_step];
       WEIGHTSHARING_UNROLL
-      for (int r = 0; r < rows; ++r)
-        WEIGHTSHARING_UNROLL
-        for (int c = 0; c < columns; ++c)
-          sum[r][c] = contribute<reduction>(sum[r][c], weight, window[(r + k) % rows][c]);
-      if (first + k + 1 < taps)
-        WEIGHTSHARING_UNROLL
-        for (int c = 0; c < columns; ++c) window[k][c] = column[(first + k + rows) * pitch + 32 * c];
+      for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
+      for (int c = 0; c < columns; ++c)
+        sum[r][c] = contribute<reduction>(sum[r][c], weight, window[(r + k) % rows][c]);
+      if (first + k + 1 < taps) WEIGHTSHARING_UNROLL
+      for (int c = 0; c < columns; ++c) window[k][c] = column[(first + k + rows) * pitch + 32 * c];
     }
   }
 }
@@ -142,27 +142,26 @@ inline __device__ void slide_down(const T* column, int32_t pitch, const T* weigh
 template <int reduction, int rows, int columns, class T>
 inline __device__ void fill(T (&sum)[rows][columns], T value) {
   WEIGHTSHARING_UNROLL
-  for (int r = 0; r < rows; ++r)
-    WEIGHTSHARING_UNROLL
-    for (int c = 0; c < columns; ++c) sum[r][c] = value;
+  for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
+  for (int c = 0; c < columns; ++c) sum[r][c] = value;
 }
 
 // total := total combined with part; part := identity.
 template <int reduction, int rows, int columns, class T>
 inline __device__ void flush(T (&total)[rows][columns], T (&part)[rows][columns]) {
   WEIGHTSHARING_UNROLL
-  for (int r = 0; r < rows; ++r)
-    WEIGHTSHARING_UNROLL
-    for (int c = 0; c < columns; ++c) {
-      total[r][c] = combine<reduction>(total[r][c], part[r][c]);
-      part[r][c] = identity<reduction, T>();
-    }
+  for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
+  for (int c = 0; c < columns; ++c) {
+    total[r][c] = combine<reduction>(total[r][c], part[r][c]);
+    part[r][c] = identity<reduction, T>();
+  }
 }
 
-// Adds KH x KW taps of one plane; `corner` points at the tile's element for the thread's first unit, tap (0, 0).
+// Adds KH x KW taps of one plane; `corner` points at the tile's element for the thread's first unit, tap (0,
+// 0).
 template <int reduction, int rows, int columns, class T>
-inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_step, const T* weights, int32_t KH, int32_t KW,
-                                  T (&total)[rows][columns]) {
+inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_step, const T* weights,
+                                  int32_t KH, int32_t KW, T (&total)[rows][columns]) {
   T part[rows][columns];
   fill<reduction>(part, identity<reduction, T>());
   int32_t added = 0;
@@ -173,7 +172,8 @@ inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_st
         flush<reduction>(total, part);
         added = 0;
       }
-      slide_down<reduction>(corner + first * pitch + k * tap_step, pitch, weights + first * KW + k, KW, taps, part);
+      slide_down<reduction>(corner + first * pitch + k * tap_step, pitch, weights + first * KW + k, KW, taps,
+                            part);
       added += taps;
     }
   flush<reduction>(total, part);
@@ -181,8 +181,8 @@ inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_st
 
 // The thread's rows x columns results, columns 32 apart, go to post.
 template <int reduction, int rows, int columns, class T>
-inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace& at, int32_t filter, int32_t row,
-                                  int32_t column, const T (&value)[rows][columns]) {
+inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace& at, int32_t filter,
+                                  int32_t row, int32_t column, const T (&value)[rows][columns]) {
   T* post = post_plane(p, at, filter);
   const int32_t length = p.axis[3].post * p.inner;
   WEIGHTSHARING_UNROLL
@@ -194,7 +194,8 @@ inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace&
     WEIGHTSHARING_UNROLL
     for (int r = 0; r < rows; ++r)
       if (row + r < p.axis[2].post)
-        write_unit(to + (row + r) * p.post_step[2], finish_unit<reduction>(p, at, row + r, x, value[r][c]), p.accumulate);
+        write_unit(to + (row + r) * p.post_step[2], finish_unit<reduction>(p, at, row + r, x, value[r][c]),
+                   p.accumulate);
   }
 }
 

@@ -77,7 +77,8 @@ inline int64_t separable_shared_bytes(const WindowParameters<T>& p) {
 template <class T>
 inline int64_t bank_shared_bytes(int64_t filters, int64_t pixels, int64_t taps) {
   const int64_t wide = 16 / sizeof(T), chunk = 4 * wide;
-  const int64_t elements = 2 * pixels * (chunk + wide) + 2 * chunk * filters + (taps > 64 ? pixels * filters : 0);
+  const int64_t elements =
+      2 * pixels * (chunk + wide) + 2 * chunk * filters + (taps > 64 ? pixels * filters : 0);
   return elements * static_cast<int64_t>(sizeof(T)) + 32 * pixels;
 }
 

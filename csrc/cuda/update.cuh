@@ -9,8 +9,8 @@
 
 namespace weightsharing::cuda {
 
-// This thread is responsible for one unit of one trial; unit 0 also for the outputs that have one value per trial.
-// Threads: batch * units, one-dimensional.
+// This thread is responsible for one unit of one trial; unit 0 also for the outputs that have one value per
+// trial. Threads: batch * units, one-dimensional.
 template <class T>
 __global__ void update(const UpdateParameters<T> p) {
   const int64_t index = thread_index(), unit = index % p.units, trial = index / p.units;

@@ -2,12 +2,14 @@
 //
 // Ladder of versions (not yet measured on a GPU):
 //   window_naive     one thread per unit, filter and trial, any operation, padding, psp, stride and dilation
-//   window_tile_any  a tile of pre in shared memory by cp.async, 8 x 2 units per thread; a value read from the tile feeds
+//   window_tile_any  a tile of pre in shared memory by cp.async, 8 x 2 units per thread; a value read from
+//   the tile feeds
 //                    the 8 rows below each other. Any extents, layers, stride 1
-//   window_tile      extents known: 4 rows x 16 bytes of units per thread, weights in registers, a 16-byte read feeds
+//   window_tile      extents known: 4 rows x 16 bytes of units per thread, weights in registers, a 16-byte
+//   read feeds
 //                    all units of the thread that it touches
-// Bytes per unit of window_tile: one read and one write, plus the border of the tile, (32 + K - 1) / 32 rows and
-// (columns + 8) / columns columns, which the second-level cache serves.
+// Bytes per unit of window_tile: one read and one write, plus the border of the tile, (32 + K - 1) / 32 rows
+// and (columns + 8) / columns columns, which the second-level cache serves.
 #pragma once
 
 #include "cuda/gather.cuh"
@@ -15,8 +17,8 @@
 
 namespace weightsharing::cuda {
 
-// This thread is responsible for one filter at one unit of one trial; filters are neighbours, then units of the last
-// axis. Threads: batch * units * filters, one-dimensional.
+// This thread is responsible for one filter at one unit of one trial; filters are neighbours, then units of
+// the last axis. Threads: batch * units * filters, one-dimensional.
 template <class T>
 __global__ void window_naive(const WindowParameters<T> p) {
   int64_t index = thread_index();
@@ -37,14 +39,16 @@ __global__ void window_naive(const WindowParameters<T> p) {
   write_unit(p.post + trial * p.post_size + post + p.first_filter + filter, value, p.accumulate);
 }
 
-// This block is responsible for a tile of units of one trial, all filters: each plane of pre passes through shared memory
-// once (once per filter when there are several planes). This thread is responsible for 8 rows below each other at 2
-// columns 32 apart.
+// This block is responsible for a tile of units of one trial, all filters: each plane of pre passes through
+// shared memory once (once per filter when there are several planes). This thread is responsible for 8 rows
+// below each other at 2 columns 32 apart.
 //
-// For any extents of the axes 2 and 3, stride 1 there, dilation 1 on axis 2, no psp; with 'ignore' sums of finite weights
-// only. Grid: tiles, one-dimensional; block: AnyWindowTile::threads; shared memory: any_window_shared_bytes.
+// For any extents of the axes 2 and 3, stride 1 there, dilation 1 on axis 2, no psp; with 'ignore' sums of
+// finite weights only. Grid: tiles, one-dimensional; block: AnyWindowTile::threads; shared memory:
+// any_window_shared_bytes.
 template <class T, int reduction>
-__global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 : 1) window_tile_any(const WindowParameters<T> p) {
+__global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 : 1)
+    window_tile_any(const WindowParameters<T> p) {
   using Tile = AnyWindowTile<T>;
   constexpr int R = Tile::rows_per_thread, C = Tile::columns_per_thread;
   WEIGHTSHARING_DYNAMIC_SHARED(T, shared);
@@ -81,14 +85,18 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
 
 // Blocks of 256 threads per multiprocessor: 64, 80, 128 or 255 registers per thread, as the weights need.
 template <class T, int taps>
-constexpr int window_tile_blocks = taps * sizeof(T) <= 36 ? 4 : taps * sizeof(T) <= 100 ? 3 : taps * sizeof(T) <= 200 ? 2 : 1;
+constexpr int window_tile_blocks = taps * sizeof(T) <= 36    ? 4
+                                   : taps * sizeof(T) <= 100 ? 3
+                                   : taps * sizeof(T) <= 200 ? 2
+                                                             : 1;
 
-// This block is responsible for a tile of units of one trial, all filters, as window_tile_any. This thread is responsible
-// for 4 rows below each other of as many neighbouring columns as fill 16 bytes.
+// This block is responsible for a tile of units of one trial, all filters, as window_tile_any. This thread is
+// responsible for 4 rows below each other of as many neighbouring columns as fill 16 bytes.
 //
-// For KH x KW on the axes 2 and 3 with stride and dilation 1 there, one tap on the axes 0 and 1, axis 3 centred (offset
-// -(KW / 2)) and without layers (pre_step[3] = 1), no psp; with 'ignore' sums (not means) of finite weights only. Grid:
-// tiles, one-dimensional; block: WindowTile::threads; no dynamic shared memory.
+// For KH x KW on the axes 2 and 3 with stride and dilation 1 there, one tap on the axes 0 and 1, axis 3
+// centred (offset
+// -(KW / 2)) and without layers (pre_step[3] = 1), no psp; with 'ignore' sums (not means) of finite weights
+// only. Grid: tiles, one-dimensional; block: WindowTile::threads; no dynamic shared memory.
 template <class T, int KH, int KW, int reduction>
 __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, KH * KW>)
     window_tile(const WindowParameters<T> p) {
@@ -103,14 +111,16 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
   const TilePlace at = tile_place(p, Tile::columns, Tile::rows);
   const int32_t row = threadIdx.x / 32 * R, column = threadIdx.x % 32 * V;
   const T scale = p.reduction == reduce_mean ? T(1) / static_cast<T>(p.taps) : T(1);
-  load_tile(p, plane_of(p, at, 0, 0), at.column - Tile::lead, at.row + p.axis[2].offset, tile_rows, pitch / V, tile);
+  load_tile(p, plane_of(p, at, 0, 0), at.column - Tile::lead, at.row + p.axis[2].offset, tile_rows, pitch / V,
+            tile);
   cp_async_commit();
 
   for (int32_t filter = 0; filter < p.filters; ++filter) {
     T weight[KH][KW], sum[R][V];
     WEIGHTSHARING_UNROLL
     for (int k = 0; k < KH * KW; ++k) weight[k / KW][k % KW] = p.weights[filter * (KH * KW) + k];
-    // Needed for the first filter; for the others it keeps the compiler from holding what it read of the tile in registers.
+    // Needed for the first filter; for the others it keeps the compiler from holding what it read of the tile
+    // in registers.
     cp_async_wait<0>();
     __syncthreads();
     fill<reduction>(sum, identity<reduction, T>());
@@ -119,18 +129,17 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
       T value[reads * V];
       WEIGHTSHARING_UNROLL
       for (int k = 0; k < reads; ++k) {
-        const Wide<T> read = *reinterpret_cast<const Wide<T>*>(tile + (row + i) * pitch + column + first + k * V);
+        const Wide<T> read =
+            *reinterpret_cast<const Wide<T>*>(tile + (row + i) * pitch + column + first + k * V);
         WEIGHTSHARING_UNROLL
         for (int v = 0; v < V; ++v) value[k * V + v] = read.element[v];
       }
       WEIGHTSHARING_UNROLL
       for (int r = 0; r < R; ++r)
-        if (i - r >= 0 && i - r < KH)
-          WEIGHTSHARING_UNROLL
-          for (int k = 0; k < KW; ++k)
-            WEIGHTSHARING_UNROLL
-            for (int v = 0; v < V; ++v)
-              sum[r][v] = contribute<reduction>(sum[r][v], weight[i - r][k], value[shift + k + v]);
+        if (i - r >= 0 && i - r < KH) WEIGHTSHARING_UNROLL
+      for (int k = 0; k < KW; ++k) WEIGHTSHARING_UNROLL
+      for (int v = 0; v < V; ++v)
+        sum[r][v] = contribute<reduction>(sum[r][v], weight[i - r][k], value[shift + k + v]);
     }
     T* post = post_plane(p, at, filter) + at.row * p.post_step[2];
     const int32_t x = at.column + column;

@@ -68,9 +68,13 @@ def device_view(name: str, array: Any) -> DeviceView:
     if strides is not None and any(
         have != want and size > 1 for have, want, size in zip(strides, reversed(expected), shape, strict=True)
     ):
-        raise ValueError(f"{name} is not C-contiguous; make it so with its library's ascontiguousarray() or contiguous().")
+        raise ValueError(
+            f"{name} is not C-contiguous; make it so with its library's ascontiguousarray() or contiguous()."
+        )
     address, read_only = interface["data"]
-    device = getattr(getattr(array, "device", None), "id", getattr(getattr(array, "device", None), "index", None))
+    device = getattr(
+        getattr(array, "device", None), "id", getattr(getattr(array, "device", None), "index", None)
+    )
     return DeviceView(int(address), shape, dtype, bool(read_only), device)
 
 

@@ -518,7 +518,7 @@ def _whole_steps(duration: Any, dt: float) -> int:
     if abs(time / dt - steps) > _tolerance(steps):
         raise ValueError(
             f"duration is {time} ms, {time / dt} steps of dt = {dt} ms; expected a whole number of steps, "
-            f"for example {max(steps, 1) * dt:.12g} ms."
+            f"for example {max(steps, 1) * dt:.15g} ms."
         )
     return steps
 

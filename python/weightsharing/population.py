@@ -242,7 +242,7 @@ class Population(NotCopyable):
             checked = shaped_array(name, values, shape, self.dtype)
             # Before compile() parameters that depend on each other may be assigned one after the other.
             if self._network._compiled_for is not None and self._neuron is not None:
-                present = {key: self._array(key)[0] for key in self._neuron.parameters}
+                present = {key: self._network._fetch(self._array(key))[0] for key in self._neuron.parameters}
                 self._neuron.check_divisors(present | {name: checked}, name)
         self._network._fill(array, checked)
 

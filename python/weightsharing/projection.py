@@ -423,14 +423,18 @@ class BaseProjection(NotCopyable):
             )
         rates = device_view("r", r)
         if rates.dtype != self.dtype:
-            raise TypeError(f"r has dtype {rates.dtype}; expected {self.dtype}, arrays on a device are not converted.")
+            raise TypeError(
+                f"r has dtype {rates.dtype}; expected {self.dtype}, arrays on a device are not converted."
+            )
         batch = rates.shape[:1] if len(rates.shape) == len(description.pre) + 1 else ()
         if rates.shape != (*batch, *description.pre):
             raise ValueError(f"r has the shape {rates.shape}; expected {description.pre} or (batch, \\*pre).")
         shape = (*batch, *description.post)
         out = empty_like(r, shape) if out is None else out
         if not is_device_array(out):
-            raise TypeError(f"out is a {type(out).__name__} of the host; expected an array on the device, as r is.")
+            raise TypeError(
+                f"out is a {type(out).__name__} of the host; expected an array on the device, as r is."
+            )
         result = device_view("out", out)
         if (result.shape, result.dtype) != (shape, self.dtype) or result.read_only:
             kind = "read-only " if result.read_only else ""

@@ -239,9 +239,11 @@ void run_window(Kind kind, WindowCase<T>& c) {
             }
             if (outside && p.outside == outside_ignore) continue;
             const T rate = outside ? p.outside_value : rates[element];
-            plain.add(weights.data[f * p.taps + tap], rate);
-            largest_weight =
-                std::max(largest_weight, std::abs(static_cast<double>(weights.data[f * p.taps + tap])));
+            const T weight = weights.data[f * p.taps + tap];
+            if (p.has_psp)
+              plain.add(T(1), example_psp(weight, rate));
+            else
+              plain.add(weight, rate);
             largest_rate = std::max(largest_rate, std::abs(static_cast<double>(rate)));
           }
           int64_t at = b * p.post_size + layer + p.first_filter + f;

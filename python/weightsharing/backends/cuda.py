@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..schedule import ClearSum, Project, PushHistory, Schedule, Update
 from .cpu import core_geometry, core_program, core_psp
 
 
-@lru_cache(maxsize=None)
+@cache
 def module(name: str) -> Any:
     """Import a compiled CUDA module of the package, or return the reason why that fails."""
     try:
@@ -65,7 +65,10 @@ class CudaExecutor:
     def run(self, rates: Array, out: Array, accumulate: bool) -> None:
         if len(rates) not in self._arrays:
             array = _module().Array
-            self._arrays[len(rates)] = array(list(rates.shape), self._dtype), array(list(out.shape), self._dtype)
+            self._arrays[len(rates)] = (
+                array(list(rates.shape), self._dtype),
+                array(list(out.shape), self._dtype),
+            )
         rates_there, out_there = self._arrays[len(rates)]
         rates_there.upload(rates)
         if accumulate:
@@ -164,4 +167,3 @@ class CudaRunner:
         # The caller may write to it: the host no longer knows.
         self._stale_on_host.add(key)
         return self._twins[key][1]
-
