@@ -6,6 +6,11 @@ WEIGHTSHARING_CUDA=emulated is set; `make test` does both.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 from hypothesis import event, given
@@ -24,6 +29,11 @@ from weightsharing.backends.cuda import CudaExecutor, why_not_cuda
 
 if why_not_cuda():
     pytest.skip(f"CUDA cannot be used here: {why_not_cuda()}", allow_module_level=True)
+
+# What only an imitated device can be made to do.
+emulated = pytest.mark.skipif(
+    os.environ.get("WEIGHTSHARING_CUDA") != "emulated", reason="needs the emulation"
+)
 
 
 def check(description, positive, accumulate, **case):
@@ -159,3 +169,119 @@ def test_device_arrays_need_the_cuda_backend():
         projection = ws.Convolution(pre, post, "exc").connect_filter(np.ones(3))
     with pytest.raises(ValueError, match="backend='cuda'"):
         projection(on_device(np.zeros(4, np.float32)))
+
+
+def run_python(text, **environment):
+    """Run a script in another process: what the device is like is asked once per process."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(text)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@emulated
+@pytest.mark.parametrize(("devices", "reason"), (("0", "no CUDA device"), ("driver", "driver")))
+def test_no_device(devices, reason):
+    """A backend asked for by name that is not there raises with the reason; the others work."""
+    done = run_python(
+        """
+        import weightsharing as ws
+        print(ws.backends()["cuda"])
+        try:
+            ws.Network(backend="cuda")
+        except ValueError as error:
+            print(error)
+        with ws.Network():
+            projection = ws.Convolution(ws.Population(3), ws.Population(3), "exc").connect_filter([1, 1, 1])
+        print(projection([1, 2, 3]), projection.describe()["backend"])
+        """,
+        WEIGHTSHARING_EMULATION_DEVICES=devices,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(reason) == 2 and "[3. 6. 5.] cpu" in done.stdout
+
+
+@emulated
+def test_device_memory_exhausted():
+    """The error names the bytes asked for and free; what existed before goes on."""
+    done = run_python(
+        """
+        import numpy as np
+        import weightsharing as ws
+
+        network = ws.Network(backend="cuda")
+        small = network.create(1000, ws.Neuron(equations="r += 1"))
+        network.compile()
+        network.simulate(2)
+        try:
+            with ws.Network(backend="cuda") as other:
+                ws.Population(10_000_000, ws.Neuron(equations="r += 1"))
+            other.compile()
+        except MemoryError as error:
+            print(error)
+        network.simulate(3)
+        print(small.r[0])
+        """,
+        WEIGHTSHARING_EMULATION_MEMORY="1000000",
+    )
+    assert done.returncode == 0, done.stderr
+    message, value = done.stdout.splitlines()
+    assert "40000000 bytes asked for" in message and "free" in message
+    assert float(value) == 5
+
+
+@emulated
+def test_use_after_fork():
+    done = run_python(
+        """
+        import os
+        import weightsharing as ws
+
+        network = ws.Network(backend="cuda")
+        population = network.create(10, ws.Neuron(equations="r += 1"))
+        network.compile()
+        network.simulate(1)
+        child = os.fork()
+        if child == 0:
+            try:
+                network.simulate(1)
+            except RuntimeError as error:
+                print(error, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        network.simulate(1)
+        print(population.r[0])
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert "forked" in done.stdout and done.stdout.endswith("2.0\n")
+
+
+def test_wrong_device_index():
+    from weightsharing.backends import cuda
+
+    with pytest.raises(IndexError, match="device 7"):
+        cuda._module().Array([3], "float32", 7)
+
+
+@emulated
+@pytest.mark.parametrize("order", ("reverse", "shuffled:1"))
+def test_threads_in_any_order(order):
+    """The same results whichever thread of a block runs first: nothing depends on an order that CUDA does not give."""
+    script = """
+        import hashlib
+        import sys
+        sys.path.insert(0, "tests")
+        from test_cuda import chain
+        network, populations, _ = chain("cuda", 3.0)
+        import numpy as np
+        populations[0].r = np.random.default_rng(0).normal(size=(6, 8))
+        network.simulate(50)
+        print(hashlib.sha256(b"".join(p.r.tobytes() for p in populations)).hexdigest())
+        """
+    forward, other = (run_python(script, WEIGHTSHARING_EMULATION_ORDER=o) for o in ("forward", order))
+    assert forward.returncode == other.returncode == 0, forward.stderr + other.stderr
+    assert forward.stdout == other.stdout != ""

@@ -74,11 +74,9 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
 
   m.doc() = "Projections and schedules on a CUDA device. People use the package's Python classes.";
   py::module_::import("weightsharing._core");  // geometries, programs and psps come from there
-  static py::handle memory_error =
-      py::register_exception<cuda::DeviceMemoryError>(m, "DeviceMemoryError", PyExc_MemoryError).release();
-  static py::handle error =
-      py::register_exception<cuda::DeviceError>(m, "DeviceError", PyExc_RuntimeError).release();
-  (void)memory_error, (void)error;
+  // Translators are asked last one first: the derived exception after its base.
+  py::register_exception<cuda::DeviceError>(m, "DeviceError", PyExc_RuntimeError);
+  py::register_exception<cuda::DeviceMemoryError>(m, "DeviceMemoryError", PyExc_MemoryError);
 
   m.def(
       "device_count", [] { return cuda::device_functions().count(); },

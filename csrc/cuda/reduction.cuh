@@ -6,8 +6,8 @@
 
 namespace weightsharing::cuda {
 
-// Sums add at most so many elements one after the other, then move to a second accumulator: the error stays
-// that of a short sum.
+// Sums add at most so many elements one after the other, then move to a second accumulator, and that one
+// after as many moves to a third: the error stays that of a short sum.
 constexpr int chunk_taps = 64;
 
 // reduce_mean is a sum here; the division is the caller's.
@@ -37,10 +37,10 @@ inline __device__ T contribute(T sum, T weight, T rate) {
 template <class T>
 struct Reducer {
   int32_t reduction;
-  T total, part;
+  T grand, total, part;
   int64_t count = 0;
 
-  __device__ explicit Reducer(int32_t reduction_) : reduction(reduction_), total(0), part(0) {}
+  __device__ explicit Reducer(int32_t reduction_) : reduction(reduction_), grand(0), total(0), part(0) {}
 
   __device__ void add(T value) {
     if (reduction == reduce_max) {
@@ -52,6 +52,10 @@ struct Reducer {
       if ((count + 1) % chunk_taps == 0) {
         total += part;
         part = T(0);
+        if ((count + 1) % (chunk_taps * chunk_taps) == 0) {
+          grand += total;
+          total = T(0);
+        }
       }
     }
     ++count;
@@ -59,7 +63,7 @@ struct Reducer {
   // `divisor` counts for mean. 0 when nothing was added.
   __device__ T result(int64_t divisor) const {
     if (reduction == reduce_max || reduction == reduce_min) return part;
-    const T sum = total + part;
+    const T sum = grand + (total + part);
     return reduction == reduce_mean && divisor > 0 ? sum / static_cast<T>(divisor) : sum;
   }
 };

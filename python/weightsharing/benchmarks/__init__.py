@@ -1,0 +1,1 @@
+"""Benchmarks against other libraries, on the machine of whoever runs them: ``python -m weightsharing bench``."""
