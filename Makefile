@@ -42,13 +42,14 @@ echo '#include <optional>' | $$compiler -std=c++17 -fsyntax-only -x c++ - || { \
   echo "Debian, Ubuntu: sudo apt install python3-dev    Fedora: sudo dnf install python3-devel"; exit 1; }
 endef
 
-.PHONY: help demo test sanitize lint format clean
+.PHONY: help demo test sanitize gpu lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      run the image pipeline on a photograph, check it, write demo.png"
 	@echo "make test      run the test-suite"
 	@echo "make sanitize  run the test-suite under the address and undefined-behaviour sanitizers"
+	@echo "make gpu       build for the GPU of this machine, test and measure there; downloads nothing"
 	@echo "make lint      check style and types"
 	@echo "make format    put the sources into the project's style"
 	@echo "make clean     remove what these targets made"
@@ -73,6 +74,10 @@ sanitize: .venv-sanitize/installed
 	done; \
 	LD_PRELOAD="$$preload" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	  HYPOTHESIS_PROFILE=sanitize WEIGHTSHARING_CUDA=emulated .venv-sanitize/bin/python -m pytest -q --capture=sys tests
+
+# On the machine as it is, without an environment of its own: nothing may need to be downloaded.
+gpu:
+	@PYTHON="$(PYTHON)" bench/gpu.sh
 
 lint: .venv-lint/installed
 	.venv-lint/bin/ruff check .

@@ -28,7 +28,7 @@ from agreement import (
     synapses_descriptions,
     winograd_banks,
 )
-from weightsharing import _core
+from weightsharing import _core, filters
 from weightsharing.backends import reference
 from weightsharing.backends.cpu import CpuExecutor
 from weightsharing.description import PoolingDescription, SharedDescription, SynapsesDescription
@@ -109,6 +109,14 @@ def test_lowrank_is_chosen_for_gaussians_and_not_for_noise():
     assert executor.describe()["algorithm"] == "direct"
     executor.set_weights([np.full((21, 21), np.nan, np.float32)])
     assert executor.describe()["algorithm"] == "direct"
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_differences_of_gaussians_are_two_products(dtype):
+    description = SharedDescription((128, 128), (128, 128), ((31, 31),), psp=W_R)
+    executor = CpuExecutor(description, dtype)
+    executor.set_weights([filters.dog((31, 31), 3.0, 6.0).astype(dtype)])
+    assert "2 products" in str(executor.describe()["reason"])
 
 
 @given(description=winograd_banks(), **{**COMMON, "specials": st.sampled_from((None, "rates"))})

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,13 +23,18 @@ from agreement import (
     draw_case,
     factored_filters,
     pooling_descriptions,
+    separable,
     shared_descriptions,
     synapses_descriptions,
 )
 from weightsharing.backends.cuda import CudaExecutor, why_not_cuda
+from weightsharing.description import PoolingDescription, SharedDescription
+from weightsharing.expressions import parse_psp
 
 if why_not_cuda():
     pytest.skip(f"CUDA cannot be used here: {why_not_cuda()}", allow_module_level=True)
+
+W_R, RATE = parse_psp("w*pre.r"), parse_psp("pre.r", allow_weight=False)
 
 # What only an imitated device can be made to do.
 emulated = pytest.mark.skipif(
@@ -285,3 +291,101 @@ def test_threads_in_any_order(order):
     forward, other = (run_python(script, WEIGHTSHARING_EMULATION_ORDER=o) for o in ("forward", order))
     assert forward.returncode == other.returncode == 0, forward.stderr + other.stderr
     assert forward.stdout == other.stdout != ""
+
+
+# Shapes large enough for the kernels with tiles, and which family must take them.
+TILED = {
+    "3x3": (SharedDescription((67, 150), (67, 150), ((3, 3),), psp=W_R), "window"),
+    "5x5 max": (
+        SharedDescription((40, 133), (40, 133), ((5, 5),), operation="max", padding="wrap", psp=W_R),
+        "window",
+    ),
+    "7x7 mean": (
+        SharedDescription(
+            (2, 40, 60), (2, 40, 60), ((1, 7, 7),), operation="mean", algorithm="direct", psp=W_R
+        ),
+        "window",
+    ),
+    "any extents": (SharedDescription((45, 70), (45, 70), ((4, 9),), padding="reflect", psp=W_R), "window"),
+    "three axes": (SharedDescription((9, 20, 30), (9, 20, 30), ((3, 3, 2),), padding=1.5, psp=W_R), "window"),
+    "layers": (
+        SharedDescription((30, 21, 5), (30, 21, 5), ((5, 3),), keep_last_dimension=True, psp=W_R),
+        "window",
+    ),
+    "valid": (SharedDescription((70, 70), (66, 64), ((5, 7),), padding="valid", psp=W_R), "window"),
+    "log": (SharedDescription((60, 60), (60, 60), ((5, 5),), psp=parse_psp("w*log(1+pre.r)")), "window"),
+    "bank": (SharedDescription((14, 13, 6), (14, 13, 33), ((3, 3, 6),) * 33, bank=True, psp=W_R), "bank"),
+    "bank, half": (
+        SharedDescription(
+            (30, 30), (15, 15, 17), ((4, 3),) * 17, bank=True, padding="border", operation="mean", psp=W_R
+        ),
+        "bank",
+    ),
+    "pooling": (PoolingDescription((90, 121), (45, 61), (2, 2), (2, 2), "max", psp=RATE), "pool"),
+    "pooling of layers": (
+        PoolingDescription((40, 60, 3), (38, 29, 3), (3, 4, 1), (1, 2, 1), "mean", psp=RATE),
+        "pool",
+    ),
+    "squares": (
+        PoolingDescription(
+            (100, 90), (50, 45), (2, 2), (2, 2), "sum", psp=parse_psp("pre.r**2", allow_weight=False)
+        ),
+        "pool",
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("case", TILED)
+@pytest.mark.parametrize("specials", (None, "rates"))
+def test_kernels_with_tiles(case, dtype, specials):
+    description, family = TILED[case]
+    rates, weights = draw_case(description, "log" in case, dtype, 5, specials, 2)
+    executor = CudaExecutor(description, dtype)
+    Judge(description, rates, weights).check(executor, True)
+    report = executor.describe()
+    assert report["family"] == family
+    assert "one thread per unit" not in report["reason"]
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_low_rank_comes_and_goes(dtype):
+    """The launch list follows the weights: a separable filter, noise, a sum of two products, NaN."""
+    description = SharedDescription((64, 70), (64, 70), ((11, 13),), psp=W_R)
+    generator = np.random.default_rng(0)
+    rates = generator.normal(size=(1, 64, 70)).astype(dtype)
+    one, other = (separable(generator, (11, 13), dtype) for _ in range(2))
+    noise = generator.normal(size=(11, 13)).astype(dtype)
+    executor = CudaExecutor(description, dtype)
+    for weights, algorithm in (
+        (one, "lowrank"),
+        (noise, "direct"),
+        (one + other, "lowrank"),
+        (noise * np.nan, "direct"),
+    ):
+        Judge(description, rates, [weights.astype(dtype)]).check(executor, False)
+        assert executor.describe()["algorithm"] == algorithm
+    direct = CudaExecutor(replace(description, algorithm="direct"), dtype)
+    direct.set_weights([one])
+    assert direct.describe()["algorithm"] == "direct"
+
+
+def test_low_rank_in_a_captured_step():
+    """A step that was captured with one kernel is captured again when new weights choose another."""
+    results = []
+    for backend in ("cuda", "reference"):
+        network = ws.Network(backend=backend, dtype="float64")
+        with network:
+            pre = ws.Population((50, 50))
+            post = ws.Population((50, 50), ws.Neuron(equations="r = sum(exc)"))
+            filters = separable(np.random.default_rng(0), (9, 9), np.float64)
+            projection = ws.Convolution(pre, post, "exc").connect_filter(filters)
+        network.compile()
+        pre.r = np.random.default_rng(1).normal(size=(50, 50))
+        seen = []
+        for weights in (filters, np.random.default_rng(2).normal(size=(9, 9)), 2 * filters):
+            projection.weights = weights
+            network.simulate(40)
+            seen.append(post.r)
+        results.append(seen)
+    np.testing.assert_allclose(*results, rtol=1e-11, atol=1e-11)

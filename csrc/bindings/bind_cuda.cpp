@@ -137,15 +137,17 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       .def_static(
           "shared",
           [](const SharedGeometry& g, const std::string& operation, double padding_value, const Psp& psp,
-             const std::string& dtype, int device) {
-            const EngineOptions options{dtype_from(dtype), Algorithm::automatic, 0};
+             const std::string& dtype, const std::string& algorithm, int device) {
+            const Algorithm how = algorithm == "direct" ? Algorithm::direct : Algorithm::automatic;
+            const EngineOptions options{dtype_from(dtype), how, 0};
             std::vector<Index> weights;
             for (Index f = 0; f < g.filters; ++f) weights.push_back(g.taps(f));
             const int on = checked_device(device);
             return bind(cuda::make_engine(g, operation_from(operation), padding_value, psp, options, on),
                         options.dtype, volume(g.pre, "pre"), volume(g.post, "post"), std::move(weights), on);
           },
-          "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a, "dtype"_a, "device"_a = 0)
+          "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a, "dtype"_a, "algorithm"_a = "auto",
+          "device"_a = 0)
       .def_static(
           "pooling",
           [](const PoolingGeometry& g, const std::string& operation, const Psp& psp, const std::string& dtype,
@@ -201,7 +203,8 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
           "rates"_a, "out"_a, "accumulate"_a = false)
       .def(
           "run_at",
-          [](BoundCudaEngine& e, std::uintptr_t rates, std::uintptr_t out, Index batch, bool accumulate, std::uintptr_t stream) {
+          [](BoundCudaEngine& e, std::uintptr_t rates, std::uintptr_t out, Index batch, bool accumulate,
+             std::uintptr_t stream) {
             const py::gil_scoped_release release;
             cuda::check_process();
             cuda::device_functions().use(e.device);

@@ -360,7 +360,7 @@ class SharedEngine final : public EngineOf<T> {
     }
     const std::vector<double> values(part.weights.begin(), part.weights.end());
     const double epsilon = std::numeric_limits<T>::epsilon();
-    const std::vector<plan::Term> terms = plan::factorise(values, p.factor_extents, 2 * epsilon, most_terms);
+    const std::vector<plan::Term> terms = plan::factorise(values, p.factor_extents, 4 * epsilon, most_terms);
     if (terms.empty()) {
       part.why_not_lowrank =
           "not a sum of at most " + std::to_string(most_terms) + " products of 1-D filters";
@@ -373,21 +373,12 @@ class SharedEngine final : public EngineOf<T> {
     part.factors.clear();
     for (const std::vector<T>& factor : part.factor_values) part.factors.push_back(factor.data());
     part.column_offset.assign(p.tap_offset.begin(), p.tap_offset.begin() + p.column_taps);
-    double size = 0;  // of one term's largest intermediate sums, for rates of 1
-    for (const plan::Term& term : terms) {
-      double product = 1;
-      for (const std::vector<double>& factor : term.factor) {
-        double sum = 0;
-        for (double v : factor) sum += std::abs(v);
-        product *= std::max(sum, 1.0);
-      }
-      size += product;
-    }
     w.factors = {static_cast<Index>(terms.size()), part.factors.data()};
     w.column_offset = part.column_offset.data();
     w.column_taps = p.column_taps;
     w.term_elements = p.term_elements;
-    w.rate_bound = static_cast<T>(0.25 * static_cast<double>(std::numeric_limits<T>::max()) / size);
+    w.rate_bound =
+        static_cast<T>(plan::rate_bound(terms, static_cast<double>(std::numeric_limits<T>::max())));
     return true;
   }
 

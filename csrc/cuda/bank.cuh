@@ -76,8 +76,10 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
   T* const rate_tile = shared;                            // [2][pixels][pitch]
   T* const weight_tile = rate_tile + 2 * pixels * pitch;  // [2][K][filters]
   BankPixel* const pixel_table = reinterpret_cast<BankPixel*>(weight_tile + 2 * K * filters);
-  Wide<T>* const second =
-      reinterpret_cast<Wide<T>*>(pixel_table + pixels) + threadIdx.x;  // [PT * FT / V][threads]
+  // Levels of the sums: [PT * FT / V][threads] each, the third for more than bank_fan_in * chunk_taps taps
+  // only.
+  Wide<T>* const second = reinterpret_cast<Wide<T>*>(pixel_table + pixels) + threadIdx.x;
+  Wide<T>* const third = second + PT * FT / V * threads;
 
   const uint32_t filter_blocks = p.packed_filters / filters;
   const int32_t first_filter = blockIdx.x % filter_blocks * filters;
@@ -155,9 +157,13 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
   const int32_t pixel = warp / (filters / (4 * FT)) * (8 * PT) + lane / 4;
   const int32_t filter = warp % (filters / (4 * FT)) * (4 * FT) + lane % 4 * V;
   T sum[PT][FT];
-  ::weightsharing::cuda::fill<reduce_sum>(sum, T(0));
+  WEIGHTSHARING_UNROLL
+  for (int i = 0; i < PT; ++i) {
+    WEIGHTSHARING_UNROLL
+    for (int f = 0; f < FT; ++f) sum[i][f] = T(0);
+  }
   const int32_t chunks = (p.taps + K - 1) / K;
-  bool moved = false;
+  int32_t moves = 0;
   load(0, 0);
   for (int32_t chunk = 0; chunk < chunks; ++chunk) {
     cp_async_wait<0>();
@@ -179,25 +185,38 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
         for (int j = 0; j < FT / V; ++j)
           weight[j] = *reinterpret_cast<const Wide<T>*>(from_weights + (k + v) * filters + j * 4 * V);
         WEIGHTSHARING_UNROLL
-        for (int i = 0; i < PT; ++i) WEIGHTSHARING_UNROLL
-        for (int f = 0; f < FT; ++f) sum[i][f] += rate[i].element[v] * weight[f / V].element[f % V];
+        for (int i = 0; i < PT; ++i) {
+          WEIGHTSHARING_UNROLL
+          for (int f = 0; f < FT; ++f) sum[i][f] += rate[i].element[v] * weight[f / V].element[f % V];
+        }
       }
     }
-    if ((chunk + 1) % (chunk_taps / K) == 0 && p.taps > chunk_taps) {
+    if ((chunk + 1) % (chunk_taps / K) || p.taps <= chunk_taps) continue;
+    const bool next_level = (moves + 1) % bank_fan_in == 0;
+    WEIGHTSHARING_UNROLL
+    for (int i = 0; i < PT; ++i) {
       WEIGHTSHARING_UNROLL
-      for (int i = 0; i < PT; ++i) WEIGHTSHARING_UNROLL
       for (int j = 0; j < FT / V; ++j) {
+        const int at = (i * (FT / V) + j) * threads;
         Wide<T> total{};
-        if (moved) total = second[(i * (FT / V) + j) * threads];
+        if (moves % bank_fan_in) total = second[at];
         WEIGHTSHARING_UNROLL
         for (int v = 0; v < V; ++v) {
           total.element[v] += sum[i][j * V + v];
           sum[i][j * V + v] = T(0);
         }
-        second[(i * (FT / V) + j) * threads] = total;
+        if (!next_level) {
+          second[at] = total;
+          continue;
+        }
+        if (moves >= bank_fan_in) {
+          WEIGHTSHARING_UNROLL
+          for (int v = 0; v < V; ++v) total.element[v] += third[at].element[v];
+        }
+        third[at] = total;
       }
-      moved = true;
     }
+    ++moves;
   }
 
   WEIGHTSHARING_UNROLL
@@ -216,10 +235,17 @@ __global__ void __launch_bounds__(BankTile<pixels, filters, PT, FT>::threads, si
     for (int j = 0; j < FT / V; ++j) {
       const int32_t f = first_filter + filter + j * 4 * V;
       T* to = p.post + at.post + p.first_filter + f;
+      const int levels_at = (i * (FT / V) + j) * threads;
       Wide<T> value{};
-      if (moved) value = second[(i * (FT / V) + j) * threads];
+      if (moves % bank_fan_in) value = second[levels_at];
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) value.element[v] = (value.element[v] + sum[i][j * V + v]) * scale;
+      for (int v = 0; v < V; ++v) value.element[v] += sum[i][j * V + v];
+      if (moves >= bank_fan_in) {
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v) value.element[v] += third[levels_at].element[v];
+      }
+      WEIGHTSHARING_UNROLL
+      for (int v = 0; v < V; ++v) value.element[v] *= scale;
       if (f + V <= p.filters && reinterpret_cast<uintptr_t>(to) % 16 == 0) {
         Wide<T>* at_once = reinterpret_cast<Wide<T>*>(to);
         if (p.accumulate) {

@@ -7,6 +7,8 @@
 #include <type_traits>
 
 #include "cuda/params.h"
+#include "cuda/tiles.h"
+#include "plan/factorise.h"
 #include "plan/launches.h"
 
 namespace weightsharing::cuda {
@@ -23,6 +25,8 @@ Launch make_launch(const plan::LaunchShape& shape, const P& parameters) {
   std::memcpy(launch.parameters.data(), &parameters, sizeof(P));
   return launch;
 }
+
+plan::GpuTarget target_of(int device) { return {device_functions().attribute_shared_bytes(device)}; }
 
 template <class V>
 std::shared_ptr<Memory> upload(const std::vector<V>& values, int device) {
@@ -90,7 +94,7 @@ class EngineOf : public Engine {
 
   Launch apply(const ProgramOnDevice<T>& program, const Source<T>& from, T* to, Index elements) {
     const ApplyParameters<T> p{from, to, elements, program.view()};
-    return make_launch(plan::flat_launch(plan::typed<T>("apply"), elements), p);
+    return make_launch(plan::flat_launch(plan::instance<T>("apply"), elements), p);
   }
 
   // Weights on the device, f of a split psp applied.
@@ -129,11 +133,11 @@ template <class T>
 class SharedEngine final : public EngineOf<T> {
  public:
   SharedEngine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
-               const EngineOptions&, int device)
-      : EngineOf<T>(operation, psp, device), geometry_(geometry) {
+               const EngineOptions& options, int device)
+      : EngineOf<T>(operation, psp, device), geometry_(geometry), options_(options) {
     const T outside = this->outside_value(padding_value);
-    for (const plan::WindowLaunchPlan& planned :
-         plan::plan_window_launches(geometry, operation, sizeof(T), bool(this->general_))) {
+    for (const plan::WindowLaunchPlan& planned : plan::plan_window_launches(
+             geometry, operation, sizeof(T), bool(this->general_), target_of(device))) {
       Part& part = parts_.emplace_back();
       part.plan = planned;
       WindowParameters<T>& w = part.parameters;
@@ -151,6 +155,7 @@ class SharedEngine final : public EngineOf<T> {
       w.reduction = this->reduction();
       w.outside = static_cast<std::int32_t>(geometry.padding);
       w.outside_value = outside;
+      w.inner = planned.inner;
       w.psp = this->general_.view();
       w.has_psp = bool(this->general_);
       if (!planned.listed.empty()) {
@@ -170,6 +175,20 @@ class SharedEngine final : public EngineOf<T> {
       }
       this->upload_weights(part.weights, weights, stream);
       part.parameters.weights = static_cast<const T*>(part.weights->data());
+      if (part.plan.kernel == plan::WindowKernel::bank) {
+        const int block = part.plan.filter_block,
+                  packed_filters = (part.plan.filters + block - 1) / block * block;
+        std::vector<T> packed(static_cast<std::size_t>(part.plan.taps) * packed_filters, T(0));
+        for (int f = 0; f < part.plan.filters; ++f)
+          for (int t = 0; t < part.plan.taps; ++t)
+            packed[static_cast<std::size_t>(t) * packed_filters + f] =
+                weights[static_cast<std::size_t>(f) * part.plan.taps + t];
+        this->upload_weights(part.packed, packed, stream);
+        part.parameters.packed = static_cast<const T*>(part.packed->data());
+        part.parameters.packed_filters = packed_filters;
+      }
+      if (part.plan.may_be_separable && !this->f_ && options_.algorithm == Algorithm::automatic)
+        separate(part, weights, stream);
     }
   }
 
@@ -182,15 +201,27 @@ class SharedEngine final : public EngineOf<T> {
       w.post = static_cast<T*>(post);
       w.batch = static_cast<std::int32_t>(batch);
       w.accumulate = accumulate;
-      list.push_back(make_launch(plan::window_launch<T>(part.plan, batch), w));
+      if (part.terms == 0) {
+        list.push_back(make_launch(plan::window_launch<T>(part.plan, w), w));
+        continue;
+      }
+      const SeparableParameters<T> s{w, static_cast<const T*>(part.rows->data()),
+                                     static_cast<const T*>(part.columns->data()), part.rate_bound,
+                                     part.terms};
+      list.push_back(make_launch(
+          plan::any_tile_launch(plan::instance<T>("separable_tile"), w, separable_shared_bytes(w)), s));
     }
   }
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
     auto lines = EngineOf<T>::describe();
-    lines.insert(
-        lines.begin(),
-        {{"family", parts_[0].plan.family}, {"algorithm", "direct"}, {"reason", parts_[0].plan.reason}});
+    const Part& part = parts_[0];
+    const std::string reason =
+        part.terms ? "the filter is a sum of " + std::to_string(part.terms) + " products of 1-D filters"
+                   : part.plan.reason;
+    lines.insert(lines.begin(), {{"family", part.terms ? "lowrank" : part.plan.family},
+                                 {"algorithm", part.terms ? "lowrank" : "direct"},
+                                 {"reason", reason}});
     return lines;
   }
   double flops() const override {
@@ -209,9 +240,44 @@ class SharedEngine final : public EngineOf<T> {
   struct Part {
     plan::WindowLaunchPlan plan;
     WindowParameters<T> parameters;
-    std::shared_ptr<Memory> weights, listed;
+    std::shared_ptr<Memory> weights, listed, packed, rows, columns;
+    std::int32_t terms = 0;  // of a sum of products; 0: the filter as it is
+    T rate_bound = 0;
   };
+
+  // A sum of few products of a row and a column, where it costs less than half of the window's taps.
+  void separate(Part& part, const std::vector<T>& weights, Stream stream) {
+    const Index height = part.plan.axis[2].taps, width = part.plan.axis[3].taps;
+    const std::size_t most_terms = static_cast<std::size_t>(height * width / (2 * (height + width)));
+    const std::vector<double> values(weights.begin(), weights.end());
+    const double tolerance = 4 * static_cast<double>(std::numeric_limits<T>::epsilon());
+    const std::vector<plan::Term> terms =
+        most_terms ? plan::factorise(values, {height, width}, tolerance, most_terms)
+                   : std::vector<plan::Term>{};
+    std::vector<T> rows, columns;
+    for (const plan::Term& term : terms) {
+      rows.insert(rows.end(), term.factor[0].begin(), term.factor[0].end());
+      columns.insert(columns.end(), term.factor[1].begin(), term.factor[1].end());
+    }
+    // Launches that exist name the kernel and the buffers: another kernel or longer buffers are another list.
+    const std::int32_t count = static_cast<std::int32_t>(terms.size());
+    if (count != part.terms) ++this->version_;
+    part.terms = count;
+    if (!count) return;
+    const T bound =
+        static_cast<T>(plan::rate_bound(terms, static_cast<double>(std::numeric_limits<T>::max())));
+    if (bound != part.rate_bound || !part.rows || part.rows->bytes() != rows.size() * sizeof(T)) {
+      ++this->version_;
+      part.rows = std::make_shared<Memory>(rows.size() * sizeof(T), this->device_);
+      part.columns = std::make_shared<Memory>(columns.size() * sizeof(T), this->device_);
+    }
+    part.rate_bound = bound;
+    part.rows->upload(rows.data(), stream);
+    part.columns->upload(columns.data(), stream);
+  }
+
   SharedGeometry geometry_;
+  EngineOptions options_;
   std::vector<Part> parts_;
 };
 
@@ -220,7 +286,8 @@ class PoolEngine final : public EngineOf<T> {
  public:
   PoolEngine(const PoolingGeometry& geometry, Operation operation, const Psp& psp, const EngineOptions&,
              int device)
-      : EngineOf<T>(operation, psp, device), plan_(plan::plan_pool_launch(geometry, operation)) {}
+      : EngineOf<T>(operation, psp, device),
+        plan_(plan::plan_pool_launch(geometry, operation, sizeof(T), target_of(device))) {}
 
   void set_weights(const std::vector<const void*>&, Stream) override {
     throw std::logic_error("pooling has no weights");
@@ -239,7 +306,9 @@ class PoolEngine final : public EngineOf<T> {
     p.batch = static_cast<std::int32_t>(batch);
     p.reduction = this->reduction();
     p.accumulate = accumulate;
-    list.push_back(make_launch(plan::pool_launch<T>(plan_, batch), p));
+    p.inner = plan_.inner;
+    p.units = plan_.units;
+    list.push_back(make_launch(plan::pool_launch(plan_, p), p));
   }
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
@@ -377,7 +446,7 @@ class ScheduleOf final : public Schedule {
       p.dt = dt_;
       p.units = units;
       p.batch = static_cast<std::int32_t>(batch);
-      list.push_back(make_launch(plan::flat_launch(plan::typed<T>("update"), batch * units), p));
+      list.push_back(make_launch(plan::flat_launch(plan::instance<T>("update"), batch * units), p));
       for (const auto& [waiting, target] : commits) list.push_back(copy(waiting, target, batch, 1));
     });
   }
@@ -425,7 +494,7 @@ class ScheduleOf final : public Schedule {
 
   Launch copy(const T* from, T* to, Index elements, int depth) {
     const CopyParameters<T> p{from, to, static_cast<const std::int64_t*>(counter_.data()), elements, depth};
-    return make_launch(plan::flat_launch(plan::typed<T>("copy"), elements), p);
+    return make_launch(plan::flat_launch(plan::instance<T>("copy"), elements), p);
   }
 
   int version() const {

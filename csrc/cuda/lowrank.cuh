@@ -23,12 +23,15 @@ inline __device__ Wide<T> slide_along(const T* from, const T* weights, int32_t t
     const Wide<T> right = *reinterpret_cast<const Wide<T>*>(from + k + V);
     const Wide<T> weight = *reinterpret_cast<const Wide<T>*>(weights + k);
     WEIGHTSHARING_UNROLL
-    for (int j = 0; j < V; ++j) WEIGHTSHARING_UNROLL
-    for (int v = 0; v < V; ++v)
-      part.element[v] +=
-          weight.element[j] * (v + j < V ? left.element[(v + j) % V] : right.element[(v + j) % V]);
+    for (int j = 0; j < V; ++j) {
+      WEIGHTSHARING_UNROLL
+      for (int v = 0; v < V; ++v)
+        part.element[v] +=
+            weight.element[j] * (v + j < V ? left.element[(v + j) % V] : right.element[(v + j) % V]);
+    }
     left = right;
-    if ((k + V) % chunk_taps == 0) WEIGHTSHARING_UNROLL
+    if ((k + V) % chunk_taps) continue;
+    WEIGHTSHARING_UNROLL
     for (int v = 0; v < V; ++v) {
       total.element[v] += part.element[v];
       part.element[v] = T(0);
@@ -73,10 +76,9 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
   for (int32_t k = threadIdx.x; k < tile_rows * pitch; k += Tile::threads)
     large = large || !(math_fabs(tile[k]) < parameters.rate_bound);  // NaN too
 
-  T total[R][C];
-  fill<reduce_sum>(total, T(0));
+  Sums<T, reduce_sum, R, C> sums;
   if (__syncthreads_or(large)) {
-    add_window<reduce_sum>(tile + row * pitch + shift + column, pitch, tap_step, p.weights, KH, KW, total);
+    add_window<reduce_sum>(tile + row * pitch + shift + column, pitch, tap_step, p.weights, KH, KW, sums);
   } else {
     for (int32_t term = 0; term < parameters.terms; ++term) {
       for (int32_t k = threadIdx.x; k < column_taps; k += Tile::threads)
@@ -108,11 +110,11 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
       }
       __syncthreads();
       add_window<reduce_sum>(middle + row * middle_pitch + shift + column, middle_pitch, 0, row_factor, KH, 1,
-                             total);
+                             sums);
       __syncthreads();  // the next term overwrites the middle result and the factors
     }
   }
-  write_tile<reduce_sum>(p, at, 0, at.row + row, at.column + column, total);
+  write_tile<reduce_sum>(p, at, 0, at.row + row, at.column + column, sums);
 }
 
 }  // namespace weightsharing::cuda

@@ -6,9 +6,9 @@
 
 namespace weightsharing::cuda {
 
-// Sums add at most so many elements one after the other, then move to a second accumulator, and that one
-// after as many moves to a third: the error stays that of a short sum.
-constexpr int chunk_taps = 64;
+// Sums add at most so many elements one after the other, and then such partial sums in levels, so that the
+// rounding error grows with the logarithm of the number of elements: as on the CPU.
+constexpr int chunk_taps = 32;
 
 // reduce_mean is a sum here; the division is the caller's.
 template <int reduction, class T>
@@ -33,14 +33,16 @@ inline __device__ T contribute(T sum, T weight, T rate) {
   return combine<reduction>(sum, weight * rate);
 }
 
-// The same with a reduction known at run time only: elements come one by one.
+// The same with a reduction known at run time only: elements come one by one. Eight sums of a level make one
+// of the next; the last level adds in sequence.
 template <class T>
 struct Reducer {
+  static constexpr int levels = 6, fan_in = 8;
   int32_t reduction;
-  T grand, total, part;
+  T part = T(0), level[levels] = {};
   int64_t count = 0;
 
-  __device__ explicit Reducer(int32_t reduction_) : reduction(reduction_), grand(0), total(0), part(0) {}
+  __device__ explicit Reducer(int32_t reduction_) : reduction(reduction_) {}
 
   __device__ void add(T value) {
     if (reduction == reduce_max) {
@@ -49,22 +51,34 @@ struct Reducer {
       part = count ? minimum(part, value) : value;
     } else {
       part += value;
-      if ((count + 1) % chunk_taps == 0) {
-        total += part;
-        part = T(0);
-        if ((count + 1) % (chunk_taps * chunk_taps) == 0) {
-          grand += total;
-          total = T(0);
-        }
-      }
+      if ((count + 1) % chunk_taps == 0) carry((count + 1) / chunk_taps);
     }
     ++count;
   }
   // `divisor` counts for mean. 0 when nothing was added.
   __device__ T result(int64_t divisor) const {
+    T sum = part;
+    WEIGHTSHARING_UNROLL
+    for (int d = 0; d < levels; ++d) sum += level[d];
     if (reduction == reduce_max || reduction == reduce_min) return part;
-    const T sum = grand + (total + part);
     return reduction == reduce_mean && divisor > 0 ? sum / static_cast<T>(divisor) : sum;
+  }
+
+ private:
+  __device__ void carry(int64_t chunks) {
+    bool moves = true;
+    T value = part;
+    part = T(0);
+    WEIGHTSHARING_UNROLL
+    for (int d = 0; d < levels; ++d) {
+      if (!moves) continue;
+      level[d] += value;
+      moves = d < levels - 1 && chunks % fan_in == 0;
+      chunks /= fan_in;
+      if (!moves) continue;
+      value = level[d];
+      level[d] = T(0);
+    }
   }
 };
 

@@ -121,8 +121,10 @@ inline __device__ void slide_down(const T* column, int32_t pitch, const T* weigh
                                   int32_t taps, T (&sum)[rows][columns]) {
   T window[rows][columns];
   WEIGHTSHARING_UNROLL
-  for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
-  for (int c = 0; c < columns; ++c) window[r][c] = column[r * pitch + 32 * c];
+  for (int r = 0; r < rows; ++r) {
+    WEIGHTSHARING_UNROLL
+    for (int c = 0; c < columns; ++c) window[r][c] = column[r * pitch + 32 * c];
+  }
   for (int32_t first = 0; first < taps; first += rows) {
     // Rows leave the window in turn; unrolled once around, every index is known.
     WEIGHTSHARING_UNROLL
@@ -130,59 +132,85 @@ inline __device__ void slide_down(const T* column, int32_t pitch, const T* weigh
       if (first + k >= taps) break;
       const T weight = weights[(first + k) * weight_step];
       WEIGHTSHARING_UNROLL
-      for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
-      for (int c = 0; c < columns; ++c)
-        sum[r][c] = contribute<reduction>(sum[r][c], weight, window[(r + k) % rows][c]);
-      if (first + k + 1 < taps) WEIGHTSHARING_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        WEIGHTSHARING_UNROLL
+        for (int c = 0; c < columns; ++c)
+          sum[r][c] = contribute<reduction>(sum[r][c], weight, window[(r + k) % rows][c]);
+      }
+      if (first + k + 1 == taps) break;
+      WEIGHTSHARING_UNROLL
       for (int c = 0; c < columns; ++c) window[k][c] = column[(first + k + rows) * pitch + 32 * c];
     }
   }
 }
 
-template <int reduction, int rows, int columns, class T>
-inline __device__ void fill(T (&sum)[rows][columns], T value) {
-  WEIGHTSHARING_UNROLL
-  for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
-  for (int c = 0; c < columns; ++c) sum[r][c] = value;
-}
+// Results of a thread on their way: sums in three levels.
+template <class T, int reduction, int rows, int columns>
+struct Sums {
+  static constexpr int fan_in = 16;
+  T part[rows][columns], level[2][rows][columns];
+  int32_t added = 0, moved = 0;
 
-// total := total combined with part; part := identity.
-template <int reduction, int rows, int columns, class T>
-inline __device__ void flush(T (&total)[rows][columns], T (&part)[rows][columns]) {
-  WEIGHTSHARING_UNROLL
-  for (int r = 0; r < rows; ++r) WEIGHTSHARING_UNROLL
-  for (int c = 0; c < columns; ++c) {
-    total[r][c] = combine<reduction>(total[r][c], part[r][c]);
-    part[r][c] = identity<reduction, T>();
+  __device__ Sums() {
+    WEIGHTSHARING_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      WEIGHTSHARING_UNROLL
+      for (int c = 0; c < columns; ++c) {
+        part[r][c] = identity<reduction, T>();
+        level[0][r][c] = level[1][r][c] = T(0);
+      }
+    }
   }
-}
+  // Before `taps` <= chunk_taps more are added to part.
+  __device__ void reserve(int32_t taps) {
+    if (reduction != reduce_sum) return;
+    if (added + taps > chunk_taps) {
+      move(level[0], part);
+      added = 0;
+      if (++moved == fan_in) {
+        move(level[1], level[0]);
+        moved = 0;
+      }
+    }
+    added += taps;
+  }
+  __device__ T result(int r, int c) const {
+    if (reduction != reduce_sum) return part[r][c];
+    return level[1][r][c] + (level[0][r][c] + part[r][c]);
+  }
+
+ private:
+  __device__ static void move(T (&to)[rows][columns], T (&from)[rows][columns]) {
+    WEIGHTSHARING_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      WEIGHTSHARING_UNROLL
+      for (int c = 0; c < columns; ++c) {
+        to[r][c] += from[r][c];
+        from[r][c] = T(0);
+      }
+    }
+  }
+};
 
 // Adds KH x KW taps of one plane; `corner` points at the tile's element for the thread's first unit, tap (0,
 // 0).
 template <int reduction, int rows, int columns, class T>
 inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_step, const T* weights,
-                                  int32_t KH, int32_t KW, T (&total)[rows][columns]) {
-  T part[rows][columns];
-  fill<reduction>(part, identity<reduction, T>());
-  int32_t added = 0;
+                                  int32_t KH, int32_t KW, Sums<T, reduction, rows, columns>& sums) {
   for (int32_t k = 0; k < KW; ++k)
     for (int32_t first = 0; first < KH; first += chunk_taps) {
       const int32_t taps = min(KH - first, chunk_taps);
-      if (reduction == reduce_sum && added + taps > chunk_taps) {
-        flush<reduction>(total, part);
-        added = 0;
-      }
+      sums.reserve(taps);
       slide_down<reduction>(corner + first * pitch + k * tap_step, pitch, weights + first * KW + k, KW, taps,
-                            part);
-      added += taps;
+                            sums.part);
     }
-  flush<reduction>(total, part);
 }
 
 // The thread's rows x columns results, columns 32 apart, go to post.
 template <int reduction, int rows, int columns, class T>
 inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace& at, int32_t filter,
-                                  int32_t row, int32_t column, const T (&value)[rows][columns]) {
+                                  int32_t row, int32_t column,
+                                  const Sums<T, reduction, rows, columns>& sums) {
   T* post = post_plane(p, at, filter);
   const int32_t length = p.axis[3].post * p.inner;
   WEIGHTSHARING_UNROLL
@@ -194,8 +222,8 @@ inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace&
     WEIGHTSHARING_UNROLL
     for (int r = 0; r < rows; ++r)
       if (row + r < p.axis[2].post)
-        write_unit(to + (row + r) * p.post_step[2], finish_unit<reduction>(p, at, row + r, x, value[r][c]),
-                   p.accumulate);
+        write_unit(to + (row + r) * p.post_step[2],
+                   finish_unit<reduction>(p, at, row + r, x, sums.result(r, c)), p.accumulate);
   }
 }
 

@@ -37,6 +37,8 @@ struct BankTile {
   static constexpr int threads = pixels / pixels_per_thread * (filters / filters_per_thread);
 };
 
+constexpr int bank_fan_in = 40;  // sums of chunk_taps taps that are added in sequence: 1280 taps
+
 struct PoolTile {
   static constexpr int threads = 256;
 };
@@ -73,12 +75,15 @@ inline int64_t separable_shared_bytes(const WindowParameters<T>& p) {
   return (rows * (pitch + Tile::columns + Tile::wide) + factors) * static_cast<int64_t>(sizeof(T));
 }
 
-// Two buffers of both matrices, the pixels of the block and, for longer sums, the second accumulators.
+// Two buffers of both matrices, the pixels of the block and, for longer sums, one or two more levels of them.
 template <class T>
 inline int64_t bank_shared_bytes(int64_t filters, int64_t pixels, int64_t taps) {
   const int64_t wide = 16 / sizeof(T), chunk = 4 * wide;
-  const int64_t elements =
-      2 * pixels * (chunk + wide) + 2 * chunk * filters + (taps > 64 ? pixels * filters : 0);
+  const int64_t elements = 2 * pixels * (chunk + wide) + 2 * chunk * filters +
+                           (taps > 32 * bank_fan_in ? 2
+                            : taps > 32             ? 1
+                                                    : 0) *
+                               pixels * filters;
   return elements * static_cast<int64_t>(sizeof(T)) + 32 * pixels;
 }
 

@@ -64,8 +64,7 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
   const int32_t planes = p.axis[0].taps * p.axis[1].taps;
 
   for (int32_t filter = 0; filter < p.filters; ++filter) {
-    T total[R][C];
-    fill<reduction>(total, identity<reduction, T>());
+    Sums<T, reduction, R, C> sums;
     for (int32_t plane = 0; plane < planes; ++plane) {
       const T* from = plane_of(p, at, plane / p.axis[1].taps, plane % p.axis[1].taps);
       if (!from && p.outside == outside_ignore) continue;
@@ -77,9 +76,9 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
       cp_async_commit();
       cp_async_wait<0>();
       __syncthreads();
-      add_window<reduction>(tile + row * pitch + shift + column, pitch, tap_step, weights, KH, KW, total);
+      add_window<reduction>(tile + row * pitch + shift + column, pitch, tap_step, weights, KH, KW, sums);
     }
-    write_tile<reduction>(p, at, filter, at.row + row, at.column + column, total);
+    write_tile<reduction>(p, at, filter, at.row + row, at.column + column, sums);
   }
 }
 
@@ -107,6 +106,9 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
   // Of a row of the tile the thread reads whole accesses [first, first + reads * V) past its own column.
   constexpr int first = (Tile::lead - reach) / V * V, reads = (Tile::lead + reach + V - first + V - 1) / V;
   constexpr int shift = Tile::lead - reach - first;
+  // Rows of taps that are added in sequence; the rest has a sum of its own.
+  constexpr int half = KH * KW <= chunk_taps ? KH : chunk_taps / KW;
+  static_assert((KH - half) * KW <= chunk_taps, "two sums suffice");
   WEIGHTSHARING_SHARED(T, tile, [tile_rows * pitch]);
   const TilePlace at = tile_place(p, Tile::columns, Tile::rows);
   const int32_t row = threadIdx.x / 32 * R, column = threadIdx.x % 32 * V;
@@ -116,14 +118,18 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
   cp_async_commit();
 
   for (int32_t filter = 0; filter < p.filters; ++filter) {
-    T weight[KH][KW], sum[R][V];
+    T weight[KH][KW], sum[R][V], first_half[R][V] = {};
     WEIGHTSHARING_UNROLL
     for (int k = 0; k < KH * KW; ++k) weight[k / KW][k % KW] = p.weights[filter * (KH * KW) + k];
     // Needed for the first filter; for the others it keeps the compiler from holding what it read of the tile
     // in registers.
     cp_async_wait<0>();
     __syncthreads();
-    fill<reduction>(sum, identity<reduction, T>());
+    WEIGHTSHARING_UNROLL
+    for (int r = 0; r < R; ++r) {
+      WEIGHTSHARING_UNROLL
+      for (int v = 0; v < V; ++v) sum[r][v] = identity<reduction, T>();
+    }
     WEIGHTSHARING_UNROLL
     for (int i = 0; i < R + KH - 1; ++i) {
       T value[reads * V];
@@ -135,11 +141,21 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
         for (int v = 0; v < V; ++v) value[k * V + v] = read.element[v];
       }
       WEIGHTSHARING_UNROLL
-      for (int r = 0; r < R; ++r)
-        if (i - r >= 0 && i - r < KH) WEIGHTSHARING_UNROLL
-      for (int k = 0; k < KW; ++k) WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v)
-        sum[r][v] = contribute<reduction>(sum[r][v], weight[i - r][k], value[shift + k + v]);
+      for (int r = 0; r < R; ++r) {
+        if (i < r || i >= r + KH) continue;
+        WEIGHTSHARING_UNROLL
+        for (int k = 0; k < KW; ++k) {
+          WEIGHTSHARING_UNROLL
+          for (int v = 0; v < V; ++v)
+            sum[r][v] = contribute<reduction>(sum[r][v], weight[i - r][k], value[shift + k + v]);
+        }
+        if (reduction != reduce_sum || i - r != half - 1 || half == KH) continue;
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v) {
+          first_half[r][v] = sum[r][v];
+          sum[r][v] = T(0);
+        }
+      }
     }
     T* post = post_plane(p, at, filter) + at.row * p.post_step[2];
     const int32_t x = at.column + column;
@@ -150,7 +166,8 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
       T* to = post + (row + r) * p.post_step[2] + x * p.post_step[3];
       Wide<T> value;
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) value.element[v] = reduction == reduce_sum ? sum[r][v] * scale : sum[r][v];
+      for (int v = 0; v < V; ++v)
+        value.element[v] = reduction == reduce_sum ? (first_half[r][v] + sum[r][v]) * scale : sum[r][v];
       if (p.post_step[3] == 1 && x + V <= p.axis[3].post && reinterpret_cast<uintptr_t>(to) % 16 == 0) {
         Wide<T>* whole = reinterpret_cast<Wide<T>*>(to);
         if (p.accumulate) {

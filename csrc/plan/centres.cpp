@@ -1,4 +1,5 @@
 // From the user's words to coordinates: shapes are checked here and nowhere else.
+#include <algorithm>
 #include <stdexcept>
 
 #include "weightsharing/projection.h"
@@ -216,6 +217,9 @@ SharedGeometry::SharedGeometry(const SharedArguments& a)
         x.offset = x.first - before;
       }
     }
+    // The stride of a single unit moves nothing; whatever the user gave, its products must not overflow.
+    for (Axis& x : box)
+      if (x.post == 1) x.stride = 1;
     axes.push_back(std::move(box));
   }
   if (!bank && axes.size() != 1) refuse("several filters need multiple=True (connect_filters)");
@@ -276,6 +280,8 @@ PoolingGeometry::PoolingGeometry(const Shape& pre, const Shape& post, const std:
              " the last region lies wholly outside pre; " + pair(pre, post));
     this->extent.push_back(x.taps);
     this->stride.push_back(x.stride);
+    x.taps = std::min(x.taps, x.pre);  // boxes are clipped
+    if (x.post == 1) x.stride = 1;     // the stride of a single unit moves nothing
     axes.push_back(x);
   }
 }

@@ -6,61 +6,64 @@
 namespace weightsharing::plan {
 namespace {
 
-double largest(const std::vector<double>& values) {
-  double most = 0;
-  for (double v : values) most = std::max(most, std::abs(v));
+// Wider than the factors, so that what a product leaves over is known to the last digit of float64 filters.
+using Wide = long double;
+
+Wide largest(const std::vector<Wide>& values) {
+  Wide most = 0;
+  for (Wide v : values) most = std::max(most, std::abs(v));
   return most;
 }
 
 // The best rank-one part sigma * u * v' of a rows x columns matrix, by alternating least squares (power
 // iteration) from its largest row; exact to rounding for the separated spectra that filters have.
-void leading_pair(const std::vector<double>& m, Index rows, Index columns, std::vector<double>& u,
-                  std::vector<double>& v) {
+void leading_pair(const std::vector<Wide>& m, Index rows, Index columns, std::vector<Wide>& u,
+                  std::vector<Wide>& v) {
   Index best = 0;
-  double most = -1;
+  Wide most = -1;
   for (Index i = 0; i < rows; ++i) {
-    double norm = 0;
+    Wide norm = 0;
     for (Index j = 0; j < columns; ++j) norm += m[i * columns + j] * m[i * columns + j];
     if (norm > most) most = norm, best = i;
   }
   v.assign(m.begin() + best * columns, m.begin() + (best + 1) * columns);
   u.assign(rows, 0);
-  double before = 0;
+  Wide before = 0;
   for (int iteration = 0; iteration < 200; ++iteration) {
-    double vv = 0;
-    for (double x : v) vv += x * x;
+    Wide vv = 0;
+    for (Wide x : v) vv += x * x;
     if (vv == 0) return;
-    double uu = 0;
+    Wide uu = 0;
     for (Index i = 0; i < rows; ++i) {
-      double sum = 0;
+      Wide sum = 0;
       for (Index j = 0; j < columns; ++j) sum += m[i * columns + j] * v[j];
       u[i] = sum / vv;
       uu += u[i] * u[i];
     }
     if (uu == 0) return;
     for (Index j = 0; j < columns; ++j) {
-      double sum = 0;
+      Wide sum = 0;
       for (Index i = 0; i < rows; ++i) sum += m[i * columns + j] * u[i];
       v[j] = sum / uu;
     }
-    const double size = uu * vv;
-    if (std::abs(size - before) <= 1e-15 * size) break;
+    const Wide size = uu * vv;
+    if (std::abs(size - before) <= 1e-18L * size) break;
     before = size;
   }
   // Equal sizes of both factors keep the intermediate results in range.
-  double uu = 0, vv = 0;
-  for (double x : u) uu = std::max(uu, std::abs(x));
-  for (double x : v) vv = std::max(vv, std::abs(x));
+  Wide uu = 0, vv = 0;
+  for (Wide x : u) uu = std::max(uu, std::abs(x));
+  for (Wide x : v) vv = std::max(vv, std::abs(x));
   if (uu == 0 || vv == 0) return;
-  const double scale = std::sqrt(vv / uu);
-  for (double& x : u) x *= scale;
-  for (double& x : v) x /= scale;
+  const Wide scale = std::sqrt(vv / uu);
+  for (Wide& x : u) x *= scale;
+  for (Wide& x : v) x /= scale;
 }
 
-bool split(std::vector<double> rest, const Shape& extents, double bound, std::size_t most_terms,
+bool split(std::vector<Wide> rest, const Shape& extents, Wide bound, std::size_t most_terms,
            std::vector<Term>& terms) {
   if (extents.size() == 1) {
-    terms.push_back({{std::move(rest)}});
+    terms.push_back({{std::vector<double>(rest.begin(), rest.end())}});
     return terms.size() <= most_terms;
   }
   const Index rows = extents[0];
@@ -74,15 +77,15 @@ bool split(std::vector<double> rest, const Shape& extents, double bound, std::si
   }
   const Index columns = static_cast<Index>(rest.size()) / rows;
   const Shape inner(extents.begin() + 1, extents.end());
-  std::vector<double> u, v;
+  std::vector<Wide> u, v;
   while (largest(rest) > bound) {
     if (terms.size() >= most_terms) return false;
     leading_pair(rest, rows, columns, u, v);
     std::vector<Term> parts;
-    const double scale = std::max(largest(u) * static_cast<double>(most_terms), 1e-300);
+    const Wide scale = std::max(largest(u) * static_cast<Wide>(most_terms), Wide(1e-300));
     if (!split(v, inner, bound / scale, most_terms - terms.size(), parts)) return false;
     for (Term& part : parts) {
-      part.factor.insert(part.factor.begin(), u);
+      part.factor.insert(part.factor.begin(), std::vector<double>(u.begin(), u.end()));
       terms.push_back(std::move(part));
     }
     for (Index i = 0; i < rows; ++i)
@@ -97,10 +100,11 @@ std::vector<Term> factorise(const std::vector<double>& values, const Shape& exte
                             std::size_t most_terms) {
   for (double v : values)
     if (!std::isfinite(v)) return {};
-  const double most = largest(values);
+  const std::vector<Wide> wide(values.begin(), values.end());
+  const double most = static_cast<double>(largest(wide));
   if (most == 0 || most > 1e150 || most < 1e-150) return {};
   std::vector<Term> terms;
-  if (!split(values, extents, 0.5 * tolerance * most, most_terms, terms)) return {};
+  if (!split(wide, extents, 0.5L * tolerance * most, most_terms, terms)) return {};
 
   // The promise is checked, not derived: what the terms add up to, and how large they are on the way.
   double error = 0, size = 0;
@@ -121,6 +125,20 @@ std::vector<Term> factorise(const std::vector<double>& values, const Shape& exte
   }
   if (error > tolerance * most || size > 2 * most) return {};
   return terms;
+}
+
+double rate_bound(const std::vector<Term>& terms, double largest) {
+  double size = 0;  // of the largest intermediate sums, for rates of 1
+  for (const Term& term : terms) {
+    double product = 1;
+    for (const std::vector<double>& factor : term.factor) {
+      double sum = 0;
+      for (double v : factor) sum += std::abs(v);
+      product *= std::max(sum, 1.0);
+    }
+    size += product;
+  }
+  return 0.25 * largest / size;
 }
 
 }  // namespace weightsharing::plan

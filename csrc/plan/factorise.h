@@ -17,4 +17,8 @@ struct Term {
 std::vector<Term> factorise(const std::vector<double>& values, const Shape& extents, double tolerance,
                             std::size_t most_terms);
 
+// Rates smaller than this cannot overflow on the way through the terms' passes when `largest` is the largest
+// number.
+double rate_bound(const std::vector<Term>& terms, double largest);
+
 }  // namespace weightsharing::plan

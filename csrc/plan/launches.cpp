@@ -1,5 +1,6 @@
 #include "plan/launches.h"
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -28,66 +29,179 @@ LaunchShape flat_launch(const std::string& kernel, Index elements) {
 
 LaunchShape single_launch(const std::string& kernel) { return {kernel, {1, 1, 1}, {1, 1, 1}, 0}; }
 
-std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Operation, std::size_t, bool) {
+LaunchShape block_launch(const std::string& kernel, Index blocks, unsigned threads_x, unsigned threads_y,
+                         std::int64_t shared_bytes) {
+  if (blocks > std::numeric_limits<std::int32_t>::max())
+    throw std::invalid_argument("CUDA: more units than one launch can have");
+  return {kernel,
+          {static_cast<unsigned>(blocks), 1, 1},
+          {threads_x, threads_y, 1},
+          static_cast<unsigned>(shared_bytes)};
+}
+
+namespace {
+
+struct Entry {
+  Axis axis;
+  std::int64_t pre_step, post_step;
+};
+
+void set_axes(WindowLaunchPlan& p, std::vector<Entry> entries) {
+  while (entries.size() < 4)
+    entries.insert(entries.begin(), Entry{Axis{}, entries[0].pre_step * entries[0].axis.pre, 0});
+  for (int d = 0; d < 4; ++d) {
+    const Axis& a = entries[d].axis;
+    p.axis[d] = {narrow(a.pre, "an extent of pre"),         narrow(a.post, "an extent of post"),
+                 narrow(a.taps, "an extent of the filter"), narrow(a.stride, "a stride"),
+                 narrow(a.dilation, "a dilation"),          narrow(a.offset, "an offset")};
+    p.pre_step[d] = entries[d].pre_step;
+    p.post_step[d] = entries[d].post_step;
+  }
+}
+
+bool passes_through(const Axis& a) {
+  return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post;
+}
+
+// Below so many results a kernel with a thread per unit fills the device better than tiles of a thousand
+// units.
+constexpr Index least_for_tiles = 2048;
+// Shared memory for a tile: so much that two blocks fit a multiprocessor, at least what every device gives
+// unasked.
+std::int64_t most_for_tiles(const GpuTarget& target) {
+  return std::max<std::int64_t>(48 * 1024, target.shared_bytes / 2);
+}
+
+}  // namespace
+
+std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Operation operation,
+                                                   std::size_t element_bytes, bool general_psp,
+                                                   const GpuTarget& target) {
   std::vector<WindowLaunchPlan> plans;
   const int rank = g.rank(), front = 4 - rank;
+  const bool sum = operation == Operation::sum || operation == Operation::mean;
   for (const auto& [first, end] : equal_runs(g)) {
     WindowLaunchPlan p{};
+    p.kernel = g.listed ? WindowKernel::gather : WindowKernel::naive;
     p.family = g.listed ? "gather" : "window";
     p.reason = g.listed ? "the centres are listed" : "one thread per unit";
     p.pre_size = volume(g.pre, "pre");
     p.post_size = volume(g.post, "post");
     p.units = g.units;
+    p.inner = 1;
     p.taps = narrow(g.taps(first), "the number of taps");
     p.filters = narrow(end - first, "the number of filters");
     p.first_filter = narrow(first, "the number of filters");
     p.post_unit = narrow(g.filters, "the number of filters");
+    p.filter_block = element_bytes == 4 && p.filters > 32 ? 64 : 32;
+    std::vector<Entry> entries(static_cast<std::size_t>(rank));
     std::int64_t pre_step = 1, post_step = g.filters;
-    for (int d = 3; d >= 0; --d) {
-      const Axis a = d < front ? Axis{} : g.axes[first][d - front];
-      p.axis[d] = {narrow(a.pre, "an extent of pre"),         narrow(a.post, "an extent of post"),
-                   narrow(a.taps, "an extent of the filter"), narrow(a.stride, "a stride"),
-                   narrow(a.dilation, "a dilation"),          narrow(a.offset, "an offset")};
-      p.pre_step[d] = pre_step;
-      p.post_step[d] = post_step;
-      pre_step *= a.pre;
-      post_step *= a.post;
+    for (int d = rank - 1; d >= 0; --d) {
+      entries[d] = {g.axes[first][d], pre_step, post_step};
+      pre_step *= entries[d].axis.pre;
+      post_step *= entries[d].axis.post;
     }
-    if (g.listed)
+    set_axes(p, entries);
+    if (g.listed) {
       for (Index u = 0; u < g.units; ++u)
         for (int d = 0; d < 4; ++d)
           p.listed.push_back(
               d < front ? 0 : narrow((*g.listed)[u * rank + d - front] + p.axis[d].offset, "a centre"));
+      plans.push_back(std::move(p));
+      continue;
+    }
+
+    // Layers that share their weights become part of the last axis: neighbouring units read neighbouring
+    // elements.
+    std::vector<Entry> merged = entries;
+    Index inner = 1;
+    while (merged.size() > 1 && g.filters == 1 && passes_through(merged.back().axis)) {
+      inner *= merged.back().axis.pre;
+      merged.pop_back();
+    }
+    const Axis last = merged.back().axis, row = merged.size() > 1 ? merged[merged.size() - 2].axis : Axis{};
+    const bool large = p.units * p.filters >= least_for_tiles;
+    const bool tiles = large && !general_psp && g.padding != Padding::ignore && last.stride == 1 &&
+                       row.stride == 1 && row.dilation == 1;
+    if (large && sum && !general_psp && g.padding != Padding::ignore && p.filters >= 16 && inner == 1) {
+      p.kernel = WindowKernel::bank;
+      p.family = "bank";
+      p.reason = std::to_string(p.filters) + " filters: a product of pixels x taps and taps x filters";
+    } else if (tiles) {
+      Index outer_taps = 1;
+      for (std::size_t d = 0; d + 2 < merged.size(); ++d) outer_taps *= merged[d].axis.taps;
+      // Shared memory of window_tile_any, in elements at most: AnyWindowTile of tiles.h.
+      const Index reach = (last.taps - 1) * last.dilation * inner;
+      const Index elements = (64 + row.taps) * (64 + reach + 16) + row.taps * last.taps;
+      const bool fits = elements * static_cast<Index>(element_bytes) <= most_for_tiles(target);
+      const bool known = outer_taps == 1 && inner == 1 && last.dilation == 1 && row.taps == last.taps &&
+                         (last.taps == 3 || last.taps == 5 || last.taps == 7) &&
+                         last.offset == -(last.taps / 2);
+      if (known || fits) {
+        p.kernel = known ? WindowKernel::tile : WindowKernel::tile_any;
+        p.reason =
+            known ? "a tile in shared memory, extents known to the compiler" : "a tile in shared memory";
+        p.inner = narrow(inner, "the number of layers");
+        set_axes(p, merged);
+        // As separable_shared_bytes of tiles.h: the tile and the result of the pass along its rows.
+        const Index both = (64 + row.taps) * (64 + reach + 16 + 64 + 16) + row.taps + last.taps + 16;
+        p.may_be_separable = sum && p.filters == 1 && outer_taps == 1 && row.taps > 3 && last.taps > 3 &&
+                             both * static_cast<Index>(element_bytes) <= most_for_tiles(target);
+      } else {
+        p.reason = "one thread per unit: the filter is too large for a tile in shared memory";
+      }
+    }
     plans.push_back(std::move(p));
   }
   return plans;
 }
 
-LaunchShape window_launch(const WindowLaunchPlan& p, Index batch, const std::string& naive) {
-  return flat_launch(naive, p.units * p.filters * batch);
-}
-
-PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation) {
+PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation, std::size_t element_bytes,
+                                const GpuTarget& target) {
   PoolLaunchPlan p{};
-  p.reason = "one thread per unit";
-  const int front = 4 - static_cast<int>(g.axes.size());
   p.pre_size = volume(g.pre, "pre");
   p.post_size = volume(g.post, "post");
+  std::vector<Entry> entries(g.axes.size());
   std::int64_t pre_step = 1, post_step = 1;
-  for (int d = 3; d >= 0; --d) {
-    const Axis a = d < front ? Axis{} : g.axes[d - front];
+  for (std::size_t d = g.axes.size(); d-- > 0;) {
+    entries[d] = {g.axes[d], pre_step, post_step};
+    pre_step *= g.axes[d].pre;
+    post_step *= g.axes[d].post;
+  }
+  Index inner = 1;
+  while (entries.size() > 1 && passes_through(entries.back().axis)) {
+    inner *= entries.back().axis.pre;
+    entries.pop_back();
+  }
+  const Axis last = entries.back().axis;
+  // As many units side by side as make about 4 KB of a row; one must fit.
+  const Index wanted = 4096 / static_cast<Index>(element_bytes);
+  const Index units = std::clamp<Index>((wanted / inner - last.taps) / last.stride + 1, 1, last.post);
+  const Index line = ((units - 1) * last.stride + last.taps) * inner + 32;
+  p.rows = p.post_size >= least_for_tiles &&
+           4 * line * static_cast<Index>(element_bytes) <= most_for_tiles(target);
+  p.reason = p.rows ? "rows are combined on their way to shared memory" : "one thread per unit";
+  p.inner = p.rows ? narrow(inner, "the number of layers") : 1;
+  p.units = p.rows ? narrow(units, "the number of units") : 1;
+  if (!p.rows) {
+    entries.clear();
+    pre_step = post_step = 1;
+    for (std::size_t d = g.axes.size(); d-- > 0;) {
+      entries.insert(entries.begin(), Entry{g.axes[d], pre_step, post_step});
+      pre_step *= g.axes[d].pre;
+      post_step *= g.axes[d].post;
+    }
+  }
+  while (entries.size() < 4) entries.insert(entries.begin(), Entry{Axis{}, 0, 0});
+  for (int d = 0; d < 4; ++d) {
+    const Axis& a = entries[d].axis;
+    // A box may not reach further than pre: extents are clipped, so that sums of coordinates stay small.
     p.axis[d] = {narrow(a.pre, "an extent of pre"), narrow(a.post, "an extent of post"),
-                 narrow(a.taps, "an extent"), narrow(a.stride, "a stride")};
-    p.pre_step[d] = pre_step;
-    p.post_step[d] = post_step;
-    pre_step *= a.pre;
-    post_step *= a.post;
+                 narrow(std::min(a.taps, a.pre), "an extent"), narrow(std::min(a.stride, a.pre), "a stride")};
+    p.pre_step[d] = entries[d].pre_step;
+    p.post_step[d] = entries[d].post_step;
   }
   return p;
-}
-
-LaunchShape synapses_launch(const std::string& kernel, Index post, Index batch, Index) {
-  return flat_launch(kernel, post * batch);
 }
 
 }  // namespace weightsharing::plan

@@ -6,9 +6,15 @@
 #include <vector>
 
 #include "cuda/params.h"
+#include "cuda/tiles.h"
 #include "weightsharing/projection.h"
 
 namespace weightsharing::plan {
+
+// What the plan must know of the device.
+struct GpuTarget {
+  int shared_bytes;  // that one block may ask for
+};
 
 struct LaunchShape {
   std::string kernel;
@@ -17,51 +23,110 @@ struct LaunchShape {
   unsigned shared_bytes = 0;
 };
 
-// "window_naive" -> "window_naive<float>"
-template <class T>
-std::string typed(const char* kernel) {
-  return std::string(kernel) + (std::is_same_v<T, float> ? "<float>" : "<double>");
-}
-
 // One thread per element.
 LaunchShape flat_launch(const std::string& kernel, Index elements);
 LaunchShape single_launch(const std::string& kernel);
 
+enum class WindowKernel { naive, gather, tile, tile_any, bank };
+
 // Filters with equal extents, neighbours in the bank; axes are four, those in front trivial.
 struct WindowLaunchPlan {
+  WindowKernel kernel;
   std::string family, reason;
+  bool may_be_separable;  // one filter of two axes: its values decide
   cuda::Axis axis[4];
   std::int64_t pre_step[4], post_step[4];
   std::int64_t pre_size, post_size, units;
-  int taps, filters, first_filter, post_unit;
+  int taps, filters, first_filter, post_unit, inner;
+  int filter_block;                  // bank: filters of one block
   std::vector<std::int32_t> listed;  // [unit][4]
 };
 
-std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& geometry, Operation operation,
-                                                   std::size_t element_bytes, bool general_psp);
-LaunchShape window_launch(const WindowLaunchPlan& plan, Index batch, const std::string& naive);
-template <class T>
-LaunchShape window_launch(const WindowLaunchPlan& plan, Index batch) {
-  return window_launch(plan, batch, typed<T>(plan.listed.empty() ? "window_naive" : "gather_naive"));
-}
-
 struct PoolLaunchPlan {
+  bool rows;  // pool_rows
   std::string reason;
   cuda::PoolAxis axis[4];
   std::int64_t pre_step[4], post_step[4];
   std::int64_t pre_size, post_size;
+  int inner, units;
 };
 
-PoolLaunchPlan plan_pool_launch(const PoolingGeometry& geometry, Operation operation);
+std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& geometry, Operation operation,
+                                                   std::size_t element_bytes, bool general_psp,
+                                                   const GpuTarget& target);
+PoolLaunchPlan plan_pool_launch(const PoolingGeometry& geometry, Operation operation,
+                                std::size_t element_bytes, const GpuTarget& target);
+
+// The kernel of a launch by name: "pool_rows<float, max>" for pool_rows and what stands in its brackets.
 template <class T>
-LaunchShape pool_launch(const PoolLaunchPlan& plan, Index batch) {
-  return flat_launch(typed<T>("pool_naive"), plan.post_size * batch);
+std::string instance(const char* kernel, const std::string& rest = "") {
+  const std::string type = std::is_same_v<T, float> ? "float" : "double";
+  return std::string(kernel) + "<" + type + (rest.empty() ? "" : ", " + rest) + ">";
+}
+inline const char* reduction_name(std::int32_t reduction) {
+  return reduction == cuda::reduce_max ? "max" : reduction == cuda::reduce_min ? "min" : "sum";
 }
 
-LaunchShape synapses_launch(const std::string& kernel, Index post, Index batch, Index synapses);
+// Tiles of rows x columns units of the last two axes, for each unit of the others and each trial.
+template <class T>
+Index tiles_of(const cuda::WindowParameters<T>& w, Index columns, Index rows) {
+  return cuda::divide_up(static_cast<Index>(w.axis[3].post) * w.inner, columns) *
+         cuda::divide_up(w.axis[2].post, rows) * w.axis[1].post * w.axis[0].post * w.batch;
+}
+
+LaunchShape block_launch(const std::string& kernel, Index blocks, unsigned threads_x, unsigned threads_y,
+                         std::int64_t shared_bytes);
+
+template <class T>
+LaunchShape any_tile_launch(const std::string& kernel, const cuda::WindowParameters<T>& w,
+                            std::int64_t shared_bytes) {
+  using Tile = cuda::AnyWindowTile<T>;
+  return block_launch(kernel, tiles_of(w, Tile::columns, Tile::rows), Tile::threads, 1, shared_bytes);
+}
+
+template <class T>
+LaunchShape window_launch(const WindowLaunchPlan& plan, const cuda::WindowParameters<T>& w) {
+  const std::string reduction = reduction_name(w.reduction);
+  switch (plan.kernel) {
+    case WindowKernel::tile: {
+      using Tile = cuda::WindowTile<T>;
+      const std::string extent = std::to_string(w.axis[2].taps);
+      return block_launch(instance<T>("window_tile", extent + ", " + extent + ", " + reduction),
+                          tiles_of(w, Tile::columns, Tile::rows), Tile::threads, 1, 0);
+    }
+    case WindowKernel::tile_any:
+      return any_tile_launch(instance<T>("window_tile_any", reduction), w, cuda::any_window_shared_bytes(w));
+    case WindowKernel::bank: {
+      // pixels per block and threads of the instances in instances.def
+      const Index pixels = sizeof(T) == 4 ? 128 : 64;
+      const unsigned threads = sizeof(T) == 4 ? 128 : 128;
+      const Index blocks =
+          cuda::divide_up(w.units * w.batch, pixels) * (w.packed_filters / plan.filter_block);
+      return block_launch(instance<T>("bank_gemm", std::to_string(plan.filter_block)), blocks, threads, 1,
+                          cuda::bank_shared_bytes<T>(plan.filter_block, pixels, w.taps));
+    }
+    default:
+      return flat_launch(instance<T>(plan.kernel == WindowKernel::gather ? "gather_naive" : "window_naive"),
+                         plan.units * plan.filters * w.batch);
+  }
+}
+
+template <class T>
+LaunchShape pool_launch(const PoolLaunchPlan& plan, const cuda::PoolParameters<T>& p) {
+  if (!plan.rows) return flat_launch(instance<T>("pool_naive"), plan.post_size * p.batch);
+  const unsigned lanes = 64, rows = cuda::PoolTile::threads / lanes;
+  const Index blocks = cuda::divide_up(p.axis[3].post, p.units) * cuda::divide_up(p.axis[2].post, rows) *
+                       p.axis[1].post * p.axis[0].post * p.batch;
+  return block_launch(instance<T>("pool_rows", reduction_name(p.reduction)), blocks, lanes, rows,
+                      cuda::pool_shared_bytes(p, rows));
+}
+
+// A warp per row where rows are long enough to fill one.
 template <class T>
 LaunchShape synapses_launch(Index post, Index batch, Index synapses) {
-  return synapses_launch(typed<T>("synapses_naive"), post, batch, synapses);
+  const bool warps = synapses >= 8 * post;
+  return flat_launch(instance<T>(warps ? "synapses_warp" : "synapses_naive"),
+                     post * batch * (warps ? 32 : 1));
 }
 
 }  // namespace weightsharing::plan

@@ -176,6 +176,11 @@ void run_window(Kind kind, WindowCase<T>& c) {
   one_sign = one_in(3);
   WindowParameters<T>& p = c.p;
   set_steps(p);
+  // What does not fit the shared memory of a block is not launched.
+  const int64_t shared = kind == Kind::any         ? any_window_shared_bytes(p)
+                         : kind == Kind::separable ? separable_shared_bytes(p)
+                                                   : 0;
+  if (shared > 227 * 1024) return;
   const bool delayed = one_in(4);
   Array<T> now(static_cast<std::size_t>(p.pre_size * p.batch), c.off);
   Array<T> history(static_cast<std::size_t>(delayed ? 3 * p.pre_size * p.batch : 0), c.off);

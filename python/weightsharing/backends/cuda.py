@@ -53,7 +53,9 @@ class CudaExecutor:
         psp = core_psp(description)
         if isinstance(description, SharedDescription):
             value = 0.0 if isinstance(description.padding, str) else description.padding
-            self.engine = engine.shared(geometry, description.operation, value, psp, self._dtype)
+            self.engine = engine.shared(
+                geometry, description.operation, value, psp, self._dtype, description.algorithm
+            )
         elif isinstance(description, PoolingDescription):
             self.engine = engine.pooling(geometry, description.operation, psp, self._dtype)
         else:

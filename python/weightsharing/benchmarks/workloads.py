@@ -100,14 +100,16 @@ class Workload:
     def random_weights(self, generator: np.random.Generator) -> Array:
         """Draw weights; `lines` has a Gaussian."""
         if self.form == "lines":
-            return np.outer(self.line, self.line)
+            square: Array = np.outer(self.line, self.line)
+            return square
         return generator.uniform(-0.5, 0.5, self.weight_shape).astype(np.float32)
 
     @property
     def line(self) -> Array:
         """The line that the filter of `lines` is the product of with itself."""
-        line = np.exp(-(np.linspace(-3, 3, self.extent) ** 2) / 2)
-        return (line / line.sum()).astype(np.float32)
+        line: Array = np.exp(-(np.linspace(-3, 3, self.extent) ** 2) / 2)
+        line /= line.sum()
+        return line.astype(np.float32)
 
     def projection(self, weights: Array, backend: str) -> SharedProjection:
         """Make the projection, connected."""
@@ -118,9 +120,7 @@ class Workload:
             )
         if self.form == "pooling":
             each = (1,) * (len(self.pre) - 2)
-            return projection.pooling(
-                (self.extent, self.extent, *each), (self.stride, self.stride, *each)
-            )
+            return projection.pooling((self.extent, self.extent, *each), (self.stride, self.stride, *each))
         return projection.convolve(
             weights,
             method="filter",
@@ -194,7 +194,8 @@ class Chain:
     def random_filter(self, generator: np.random.Generator) -> Array:
         """Draw a filter that lets rates neither grow nor vanish soon."""
         weights = self.layer.random_weights(generator)
-        return weights / np.abs(weights).sum()
+        weights /= np.abs(weights).sum()
+        return weights
 
     def network(self, rates: Array, weights: Array, backend: str) -> tuple[Network, list[Population]]:
         """Make the network, compiled; the first population keeps its rates."""

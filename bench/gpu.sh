@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one command of less than ten minutes that downloads nothing: build for this GPU,
+# test, measure, look for memory errors and races. A stage that fails does not stop the next ones.
+#
+#   make gpu      or      bench/gpu.sh [STAGE...]
+#
+# Stages: build tests benchmarks memcheck racecheck. Needs nvcc, and a Python with pip or cmake, pybind11, NumPy,
+# pytest and hypothesis; the benchmarks need torch or CuPy.
+#   PYTHON   interpreter, default python3      RESULTS  folder for <gpu>.json and <gpu>.md, default bench/results
+#   LOGS     folder for the output of the stages, default build/gpu-logs
+#   BUDGET   seconds for everything, default 570          QUICK=1  fewer rounds of the benchmarks
+# Fails if the build or a test fails, or a sanitizer finds something. A sanitizer that cannot work here is reported only.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+python=${PYTHON:-python3}
+results=${RESULTS:-bench/results}
+logs=${LOGS:-build/gpu-logs}
+budget=${BUDGET:-570}
+target=$PWD/build/gpu
+wanted=" ${*:-build tests benchmarks memcheck racecheck} "
+mkdir -p "$results" "$logs" build
+: >"$logs/stages.tsv"
+broken=0
+
+PATH=$PATH:/usr/local/cuda/bin  # nvcc and compute-sanitizer, where nobody put them on the PATH
+unset WEIGHTSHARING_CUDA
+export PYTHONUNBUFFERED=1 PYTHONPATH=$target${PYTHONPATH:+:$PYTHONPATH}
+# Plugins that happen to be installed here are not part of the suite.
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+
+# gpu ATTRIBUTE: of the first GPU, from the driver's tool or from torch or CuPy.
+gpu() {
+  local values
+  values=$(nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -n 1)
+  [ -n "$values" ] || values=$("$python" - "$1" 2>/dev/null <<'PYTHON'
+import sys
+try:
+    import torch
+    name, (major, minor) = torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0)
+except ImportError:
+    import cupy
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    name, major, minor = properties["name"].decode(), properties["major"], properties["minor"]
+print({"name": name, "compute_cap": f"{major}.{minor}"}[sys.argv[1]])
+PYTHON
+  )
+  echo "$values"
+}
+
+# stage NAME LIMIT COMMAND...: runs it for at most LIMIT seconds and what is left of the budget; output to its log.
+# A command may say in $logs/NAME.verdict what its status does not.
+stage() {
+  local name=$1 limit=$2 start=$SECONDS status=0 verdict
+  shift 2
+  [[ $wanted == *" $name "* ]] || return 0
+  ((limit <= budget - SECONDS)) || limit=$((budget - SECONDS))
+  rm -f "$logs/$name.verdict"
+  if ((limit < 10)); then
+    verdict="not run: no time left"
+    status=1
+  else
+    echo "== $name (at most $limit s)"
+    # The stages are functions: a fresh shell gets them, so that the time limit reaches everything they start.
+    timeout --kill-after=10 "$limit" bash -c "$functions; $*" >"$logs/$name.log" 2>&1 || status=$?
+    verdict=$(cat "$logs/$name.verdict" 2>/dev/null || true)
+    rm -f "$logs/$name.verdict"
+    if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+      verdict="out of time"
+    elif [ -z "$verdict" ]; then
+      verdict=$([ "$status" = 0 ] && echo passed || echo "FAILED with status $status")
+    fi
+    tail -n "$([ "$status" = 0 ] && echo 4 || echo 40)" "$logs/$name.log"
+  fi
+  echo "== $name: $verdict, $((SECONDS - start)) s"
+  printf '%s\t%s\t%s\n' "$name" "$verdict" "$((SECONDS - start))" >>"$logs/stages.tsv"
+  # A sanitizer that is only slow, and benchmarks without a rival, do not make the package wrong.
+  case $name in memcheck | racecheck) [ "$status" = 124 ] || [ "$status" = 137 ] || ((limit < 10)) && status=0 ;; esac
+  [ "$status" = 0 ] || broken=1
+}
+
+build() {
+  rm -rf "$target"
+  nvcc --version | tail -n 2
+  CMAKE_BUILD_PARALLEL_LEVEL=$(nproc)
+  export CMAKE_BUILD_PARALLEL_LEVEL
+  if "$python" -c 'import pip, pybind11, scikit_build_core'; then
+    "$python" -m pip install --no-build-isolation --no-deps --no-index --disable-pip-version-check \
+      --root-user-action=ignore --upgrade --target "$target" -C build-dir=build/gpu-cmake \
+      -C cmake.define.CMAKE_CUDA_ARCHITECTURES="$architecture" -C cmake.define.WEIGHTSHARING_CUDA=ON . || return
+  else
+    cmake -S . -B build/gpu-cmake-only -DCMAKE_CUDA_ARCHITECTURES="$architecture" -DWEIGHTSHARING_CUDA=ON \
+      -DPython_EXECUTABLE="$(command -v "$python")" -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" \
+      -DCMAKE_INSTALL_PREFIX="$target" &&
+      cmake --build build/gpu-cmake-only && cmake --install build/gpu-cmake-only || return
+    cp -r python/weightsharing/. "$target/weightsharing/"
+  fi
+  "$python" -c '
+import weightsharing as ws
+print(ws.__file__, ws.backends())
+raise SystemExit(ws.backends()["cuda"] != "usable")'
+}
+
+tests() {
+  # Newer libraries than those of the test environment may deprecate something: not what is asked here.
+  "$python" -m pytest -q -p no:cacheprovider -W default::DeprecationWarning --durations=8 \
+    tests/test_cuda.py tests/test_network.py tests/test_projection.py \
+    tests/test_oracle_annarchy.py tests/test_oracle_torch.py tests/test_neuron.py tests/test_population.py \
+    tests/test_bad_input.py tests/test_benchmarks.py $(ls tests/test_gpu*.py tests/test_cupy*.py tests/test_torch*.py 2>/dev/null)
+}
+
+benchmarks() {
+  "$python" -m weightsharing.benchmarks --gpu ${QUICK:+--quick} --json "$report.json" --markdown "$report.md"
+}
+
+# sanitize TOOL TESTS: the program's own status says whether tests passed, the tool's summary whether it found anything.
+sanitize() {
+  local found=99 status=0
+  command -v compute-sanitizer >/dev/null || {
+    echo "not run: compute-sanitizer is not installed" | tee "$logs/$1.verdict"
+    return 0
+  }
+  HYPOTHESIS_PROFILE=sanitize compute-sanitizer --tool "$1" --error-exitcode "$found" \
+    "$python" -m pytest -q -x -p no:cacheprovider -W default::DeprecationWarning tests/test_cuda.py -k "$2" 2>&1 | tee "$logs/$1.output"
+  status=${PIPESTATUS[0]}
+  if grep -qiE 'device (is )?not supported|not supported on|LibraryNotLoaded|Target application terminated before' "$logs/$1.output"; then
+    echo "refused this machine: $(grep -ioE '.*not supported.*|.*LibraryNotLoaded.*|.*terminated before.*' "$logs/$1.output" | head -n 1)" \
+      >"$logs/$1.verdict"
+    status=0
+  fi
+  rm -f "$logs/$1.output"
+  return "$status"
+}
+memcheck() { sanitize memcheck "shared or pooling or synapses or products or network or variable"; }
+racecheck() { sanitize racecheck "shared or pooling or products or network"; }
+
+functions=$(declare -f build tests benchmarks sanitize memcheck racecheck)
+name=$(gpu name)
+architecture=$(gpu compute_cap | tr -d .)
+if [ -z "$name" ] || [ -z "$architecture" ]; then
+  echo "No GPU: neither nvidia-smi nor torch nor CuPy names one." >&2
+  exit 1
+fi
+command -v nvcc >/dev/null || echo "nvcc is not on the PATH; the build will say so." >&2
+report=$results/$(echo "$name" | tr '[:upper:] ' '[:lower:]-' | tr -cd 'a-z0-9.-')
+export python target logs report architecture
+echo "== $name, architecture $architecture, $("$python" --version 2>&1)"
+rm -f "$report.json" "$report.md"
+
+stage build 240 build
+stage tests 210 tests
+stage benchmarks 240 benchmarks
+stage memcheck 100 memcheck
+stage racecheck 100 racecheck
+
+# The stages' outcomes go into both files, which the benchmarks wrote if they came that far.
+"$python" - "$report" "$logs/stages.tsv" "$name" <<'PYTHON'
+import json
+import pathlib
+import sys
+
+report, stages, name = sys.argv[1:]
+rows = [line.split("\t") for line in pathlib.Path(stages).read_text().splitlines()]
+data, page = pathlib.Path(report + ".json"), pathlib.Path(report + ".md")
+content = json.loads(data.read_text()) if data.exists() else {"machine": {"GPU": name}, "rows": []}
+content["stages"] = [{"stage": stage, "outcome": outcome, "seconds": int(s)} for stage, outcome, s in rows]
+data.write_text(json.dumps(content, indent=1) + "\n")
+text = page.read_text() if page.exists() else f"# {name}\n\nNothing was measured.\n"
+table = ["", "| stage | outcome | s |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+page.write_text(text + "\n".join(table) + "\n")
+PYTHON
+echo
+cat "$report.md"
+echo
+echo "Written: $report.json $report.md; the stages' output: $logs"
+exit "$broken"
