@@ -42,7 +42,7 @@ echo '#include <optional>' | $$compiler -std=c++17 -fsyntax-only -x c++ - || { \
   echo "Debian, Ubuntu: sudo apt install python3-dev    Fedora: sudo dnf install python3-devel"; exit 1; }
 endef
 
-.PHONY: help demo test sanitize gpu lint format clean
+.PHONY: help demo test sanitize compile-cuda gpu lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo "make test      run the test-suite"
 	@echo "make sanitize  run the test-suite under the address and undefined-behaviour sanitizers"
 	@echo "make gpu       build for the GPU of this machine, test and measure there; downloads nothing"
+	@echo "make compile-cuda  compile the GPU kernels with nvcc (where it is found) and NVRTC; needs no GPU"
 	@echo "make lint      check style and types"
 	@echo "make format    put the sources into the project's style"
 	@echo "make clean     remove what these targets made"
@@ -79,6 +80,15 @@ sanitize: .venv-sanitize/installed
 gpu:
 	@PYTHON="$(PYTHON)" bench/gpu.sh
 
+# For every architecture that is shipped, failing on registers that spill; NVRTC compiles the same sources.
+compile-cuda: .venv-nvrtc/installed
+	@if command -v nvcc >/dev/null 2>&1; then tests/compile_with_nvcc.sh; else echo "no nvcc on this machine: left out"; fi
+	.venv-nvrtc/bin/python tests/compile_with_nvrtc.py sm_75 sm_90 sm_120
+
+.venv-nvrtc/installed: .venv-nvrtc/created
+	@$(PIP_INSTALL) cuda-bindings 'nvidia-cuda-nvrtc==13.0.*'
+	@touch $@
+
 lint: .venv-lint/installed
 	.venv-lint/bin/ruff check .
 	.venv-lint/bin/ruff format --check .
@@ -91,7 +101,7 @@ format: .venv-lint/installed
 	.venv-lint/bin/clang-format -i $(CPP_SOURCES)
 
 clean:
-	rm -rf .venv .venv-lint .venv-sanitize build demo.png examples/*.png
+	rm -rf .venv .venv-lint .venv-nvrtc .venv-sanitize build demo.png examples/*.png
 
 .venv/installed: .venv/created $(SOURCES)
 	$(CHECK_COMPILER)
@@ -115,7 +125,7 @@ clean:
 	@$(PIP_INSTALL) --group lint
 	@touch $@
 
-.venv/created .venv-lint/created .venv-sanitize/created:
+.venv/created .venv-lint/created .venv-nvrtc/created .venv-sanitize/created:
 	$(CHECK_PYTHON)
 	@$(PYTHON) -m venv $(@D)
 	@touch $@

@@ -159,6 +159,7 @@ def copy_bandwidth(device: Device, elements: int = 2**27, rounds: int = 20) -> f
 CHAINS = r"""
 extern "C" __global__ void chains(float* out, float factor, float summand, int rounds) {
   float x[16];
+#pragma unroll
   for (int k = 0; k < 16; ++k) x[k] = threadIdx.x + k;
   for (int round = 0; round < rounds; ++round)
 #pragma unroll
@@ -166,6 +167,7 @@ extern "C" __global__ void chains(float* out, float factor, float summand, int r
 #pragma unroll
       for (int k = 0; k < 16; ++k) x[k] = fmaf(x[k], factor, summand);
   float sum = 0.0f;
+#pragma unroll
   for (int k = 0; k < 16; ++k) sum += x[k];
   out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
 }

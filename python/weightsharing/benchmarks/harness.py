@@ -61,7 +61,8 @@ class Ceilings:
 
     def bound(self, work: Workload | Chain) -> tuple[float, str]:
         """Return the least seconds that a call can take, and what limits it."""
-        return max((work.bytes / self.bandwidth, "bytes"), (work.flops / self.flops, "flops"))
+        flops = work.flops / self.flops if self.flops else 0.0  # 0: could not be measured
+        return max((work.bytes / self.bandwidth, "bytes"), (flops, "flops"))
 
 
 @dataclass
