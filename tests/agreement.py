@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 
+from weightsharing.backends import reference
 from weightsharing.backends.reference import ReferenceExecutor
 from weightsharing.description import PoolingDescription, SharedDescription, SynapsesDescription
 from weightsharing.expressions import parse_psp
@@ -278,9 +281,9 @@ class Judge:
             ReferenceExecutor(description, np.float64),
             ReferenceExecutor(description, self.dtype),
         )
-        for reference in (self.wide, narrow):
+        for judge in (self.wide, narrow):
             if weights:
-                reference.set_weights(weights if isinstance(description, SharedDescription) else weights[0])
+                judge.set_weights(weights if isinstance(description, SharedDescription) else weights[0])
         self.expected, self.exact = np.zeros(shape), np.zeros(shape, self.dtype)
         with np.errstate(all="ignore"):
             self.wide.run(rates.astype(np.float64), self.expected, False)
@@ -313,3 +316,74 @@ class Judge:
             excess = np.abs(out.astype(np.float64) - self.expected) - allowed
         assert not (excess[finite] > 0).any(), (report, excess[finite].max())
         return result
+
+
+W_R, RATE = parse_psp("w*pre.r"), parse_psp("pre.r", allow_weight=False)
+
+# Sums of many terms, in every family.
+LONG_SUMS = {
+    "a filter": SharedDescription((61, 61), (61, 61), ((61, 61),), algorithm="direct", psp=W_R),
+    "a long filter": SharedDescription((3721,), (3721,), ((3721,),), algorithm="direct", psp=W_R),
+    "one unit": SharedDescription((201, 201), (1, 1), ((201, 201),), algorithm="direct", psp=W_R),
+    "a bank": SharedDescription(
+        (2, 3, 80), (2, 3, 8), ((7, 7, 80),) * 8, bank=True, algorithm="direct", psp=W_R
+    ),
+    "tap by tap": SharedDescription(
+        (40, 40), (40, 40), ((25, 25),), psp=parse_psp("w*pre.r + 0*abs(w-pre.r)")
+    ),
+    "listed centres": SharedDescription(
+        (40, 40), (3,), ((31, 31),), centres=np.array([[20, 20], [5, 9], [39, 0]]), psp=W_R
+    ),
+    "synapses": SynapsesDescription((100_000,), (1,), np.array([0, 100_000]), np.arange(100_000), psp=W_R),
+    "pooling of all": PoolingDescription((640, 480), (1, 1), (640, 480), (640, 480), "mean", psp=RATE),
+    "pooling of a column": PoolingDescription(
+        (400_000, 3), (1, 3), (400_000, 1), (400_000, 1), "sum", psp=RATE
+    ),
+    "pooling of a row": PoolingDescription((100_000,), (1,), (100_000,), (100_000,), "mean", psp=RATE),
+    "overlapping pooling": PoolingDescription((300, 300), (90, 90), (201, 201), (1, 1), "mean", psp=RATE),
+}
+
+
+def check_long_sum(description, dtype, constant, make):
+    """The middle unit, against an exact sum of its terms, drawn or all equal to `constant`."""
+    generator = np.random.default_rng(1)
+
+    def draw(shape):
+        values = generator.random(shape) if constant is None else np.full(shape, constant)
+        return values.astype(dtype)
+
+    rates = draw((1, *description.pre))
+    if isinstance(description, SharedDescription):
+        weights = [draw(extent) for extent in description.extents]
+    else:
+        weights = [draw(description.column.shape)] if isinstance(description, SynapsesDescription) else []
+    executor = make(description)
+    if weights:
+        executor.set_weights(weights)
+    out = np.empty((1, *description.post), dtype)
+    executor.run(rates, out, False)
+    unit = out.size // 2
+    terms = terms_of(description, weights, rates[0], unit)
+    exact = math.fsum(terms) / (len(terms) if description.operation == "mean" else 1)
+    assert abs(float(out.flat[unit]) - exact) <= DIRECT * np.finfo(dtype).eps * abs(exact)
+
+
+def terms_of(description, weights, rates, unit):
+    """What one post unit adds up, exactly: products of two float32 are exact in float64; those of float64 nearly."""
+    if isinstance(description, SynapsesDescription):
+        return (weights[0].astype(np.float64) * rates.astype(np.float64)).tolist()
+    if isinstance(description, PoolingDescription):
+        corner = np.array(np.unravel_index(unit, description.post)) * description.stride
+        box = tuple(slice(c, c + e) for c, e in zip(corner, description.extent, strict=True))
+        return rates[box].astype(np.float64).ravel().tolist()
+    unit, number = divmod(unit, len(description.extents))
+    centre = reference.centres(description, number)[unit]
+    extent = description.extents[number]
+    terms = []
+    for tap in np.ndindex(*extent):
+        place = tuple(
+            c + k - (n // 2 if n % 2 else n // 2 - 1) for c, k, n in zip(centre, tap, extent, strict=True)
+        )
+        if all(0 <= u < n for u, n in zip(place, description.pre, strict=True)):
+            terms.append(float(weights[number][tap]) * float(rates[place]))
+    return terms

@@ -19,7 +19,11 @@ from hypothesis import event, given
 import weightsharing as ws
 from agreement import (
     CASE,
+    LONG_SUMS,
+    RATE,
+    W_R,
     Judge,
+    check_long_sum,
     draw_case,
     factored_filters,
     pooling_descriptions,
@@ -33,8 +37,6 @@ from weightsharing.expressions import parse_psp
 
 if why_not_cuda():
     pytest.skip(f"CUDA cannot be used here: {why_not_cuda()}", allow_module_level=True)
-
-W_R, RATE = parse_psp("w*pre.r"), parse_psp("pre.r", allow_weight=False)
 
 # What only an imitated device can be made to do.
 emulated = pytest.mark.skipif(
@@ -389,3 +391,10 @@ def test_low_rank_in_a_captured_step():
             seen.append(post.r)
         results.append(seen)
     np.testing.assert_allclose(*results, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("case", LONG_SUMS)
+@pytest.mark.parametrize("constant", (None, 0.1, 0.37))
+def test_long_sums_keep_the_direct_bound(case, dtype, constant):
+    check_long_sum(LONG_SUMS[case], dtype, constant, lambda description: CudaExecutor(description, dtype))

@@ -59,6 +59,11 @@ void set_axes(WindowLaunchPlan& p, std::vector<Entry> entries) {
   }
 }
 
+std::int64_t bank_bytes(const WindowLaunchPlan& p, std::size_t element_bytes) {
+  return element_bytes == 4 ? cuda::bank_shared_bytes<float>(p.filter_block, 128, p.taps)
+                            : cuda::bank_shared_bytes<double>(p.filter_block, 64, p.taps);
+}
+
 bool passes_through(const Axis& a) {
   return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post;
 }
@@ -122,8 +127,9 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
     const Axis last = merged.back().axis, row = merged.size() > 1 ? merged[merged.size() - 2].axis : Axis{};
     const bool large = p.units * p.filters >= least_for_tiles;
     const bool tiles = large && !general_psp && g.padding != Padding::ignore && last.stride == 1 &&
-                       row.stride == 1 && row.dilation == 1;
-    if (large && sum && !general_psp && g.padding != Padding::ignore && p.filters >= 16 && inner == 1) {
+                       row.stride == 1 && row.dilation == 1 && row.post > 1;
+    if (large && sum && !general_psp && g.padding != Padding::ignore && p.filters >= 16 && inner == 1 &&
+        bank_bytes(p, element_bytes) <= target.shared_bytes) {
       p.kernel = WindowKernel::bank;
       p.family = "bank";
       p.reason = std::to_string(p.filters) + " filters: a product of pixels x taps and taps x filters";
@@ -156,7 +162,7 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
   return plans;
 }
 
-PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation, std::size_t element_bytes,
+PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation operation, std::size_t element_bytes,
                                 const GpuTarget& target) {
   PoolLaunchPlan p{};
   p.pre_size = volume(g.pre, "pre");
@@ -178,7 +184,12 @@ PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation, std::size_t
   const Index wanted = 4096 / static_cast<Index>(element_bytes);
   const Index units = std::clamp<Index>((wanted / inner - last.taps) / last.stride + 1, 1, last.post);
   const Index line = ((units - 1) * last.stride + last.taps) * inner + 32;
-  p.rows = p.post_size >= least_for_tiles &&
+  // pool_rows adds in sequence, rows first, then along the row; longer sums need the levels of pool_naive.
+  const bool sum = operation == Operation::sum || operation == Operation::mean;
+  const Index most = sum ? 32 : 1024;
+  Index rows = 1;
+  for (std::size_t d = 0; d + 1 < entries.size(); ++d) rows *= entries[d].axis.taps;
+  p.rows = p.post_size >= least_for_tiles && rows <= most && last.taps <= most &&
            4 * line * static_cast<Index>(element_bytes) <= most_for_tiles(target);
   p.reason = p.rows ? "rows are combined on their way to shared memory" : "one thread per unit";
   p.inner = p.rows ? narrow(inner, "the number of layers") : 1;
