@@ -42,12 +42,13 @@ echo '#include <optional>' | $$compiler -std=c++17 -fsyntax-only -x c++ - || { \
   echo "Debian, Ubuntu: sudo apt install python3-dev    Fedora: sudo dnf install python3-devel"; exit 1; }
 endef
 
-.PHONY: help demo test sanitize compile-cuda gpu lint format clean
+.PHONY: help demo test test-full sanitize compile-cuda gpu lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      run the image pipeline on a photograph, check it, write demo.png"
 	@echo "make test      run the test-suite"
+	@echo "make test-full run the property tests with thousands of examples"
 	@echo "make sanitize  run the test-suite under the address and undefined-behaviour sanitizers"
 	@echo "make gpu       build for the GPU of this machine, test and measure there; downloads nothing"
 	@echo "make compile-cuda  compile the GPU kernels with nvcc (where it is found) and NVRTC; needs no GPU"
@@ -61,6 +62,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	@WEIGHTSHARING_CUDA=emulated .venv/bin/python -m pytest -q tests
+
+test-full: .venv/installed
+	@WEIGHTSHARING_CUDA=emulated HYPOTHESIS_PROFILE=full .venv/bin/python -m pytest -q tests/test_cpu.py tests/test_cuda.py
 
 # The interpreter is not instrumented, so the sanitizers' libraries must be loaded before it starts, and with
 # them libstdc++, whose exceptions AddressSanitizer intercepts. What CPython leaks at exit is not ours.
