@@ -724,3 +724,16 @@ def test_projections_that_nobody_keeps_stay_in_their_network(network):
     network.compile()
     network.step()
     assert post.r.tolist() == [3, 6]
+
+
+def test_describe_says_why_this_backend():
+    def connected(backend):
+        with ws.Network(backend=backend):
+            projection = ws.Convolution(ws.Population(3), ws.Population(3), "exc")
+        return projection.connect_filter([1.0, 2.0, 1.0])
+
+    automatic, named = connected("auto"), connected("reference")
+    assert "'auto'" in automatic.describe()["backend_reason"]
+    assert named.describe()["backend_reason"] == "asked for by name"
+    automatic.network.compile(backend="cpu")
+    assert automatic.describe()["backend_reason"] == "asked for by name"

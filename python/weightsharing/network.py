@@ -79,6 +79,7 @@ class Network(NotCopyable):
         self._dt = positive_number("dt", dt)
         self._dtype = checked_dtype(dtype)
         self._backend, self._threads = backend, thread_count(threads)
+        self._backend_by_name = backend != "auto"
         self._set_seed(seed)
         self._populations: list[Population] = []
         self._projections: list[BaseProjection] = []
@@ -302,6 +303,7 @@ class Network(NotCopyable):
             usable_backend(self._backend if backend is None else backend),
             self._threads if threads is None else thread_count(threads),
         )
+        by_name = (self._backend if backend is None else backend) != "auto"
         self._check_uniform(kind[0])
         for population in self._populations:
             population._fetch_all()
@@ -309,7 +311,7 @@ class Network(NotCopyable):
         schedule = Schedule(tuple(self._steps(histories, kind)), self._run_dtype(), self._dt, self._seed)
         self._runner = make_runner(schedule, *kind)
         self._histories = histories
-        self._compiled_for = kind
+        self._compiled_for, self._backend_by_name = kind, by_name
         self._initial = {
             population: {name: population._array(name).copy() for name in population._declared()}
             for population in self._populations

@@ -360,6 +360,10 @@ class BaseProjection(NotCopyable):
             report["extent"], report["stride"] = description.extent, description.stride
         for key, value in self._ready_executor().describe().items():
             report.setdefault(key, value)
+        by_name = self._backend is not None or self.network._backend_by_name
+        report["backend_reason"] = (
+            "asked for by name" if by_name else "'auto' takes the CPU, which needs no copies to a device"
+        )
         return report
 
     def __call__(self, r: Any, out: Any = None) -> Any:
