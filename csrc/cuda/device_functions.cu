@@ -60,11 +60,6 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
-int capability(int device) {
-  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) +
-         attribute(cudaDevAttrComputeCapabilityMinor, device);
-}
-int multiprocessors(int device) { return attribute(cudaDevAttrMultiProcessorCount, device); }
 int shared_bytes(int device) { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device); }
 
 void* allocate(std::size_t bytes) {
@@ -93,10 +88,6 @@ void to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, s), "copying from the device");
   check(cudaStreamSynchronize(s), "copying from the device");
-}
-
-void clear(void* memory, std::size_t bytes, Stream stream) {
-  check(cudaMemsetAsync(memory, 0, bytes, static_cast<cudaStream_t>(stream)), "clearing device memory");
 }
 
 void launch(const Launch& l, Stream stream) {
@@ -155,10 +146,9 @@ void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec
 
 const DeviceFunctions& device_functions() {
   static const DeviceFunctions table = {
-      count,           why_not,     use,           name,           capability,    multiprocessors,
-      shared_bytes,    allocate,    release,       to_device,      to_host,       clear,
-      launch,          synchronise, create_stream, destroy_stream, begin_capture, end_capture,
-      abandon_capture, replay,      destroy_graph};
+      count,       why_not,         use,    name,         shared_bytes,  allocate,       release,
+      to_device,   to_host,         launch, synchronise,  create_stream, destroy_stream, begin_capture,
+      end_capture, abandon_capture, replay, destroy_graph};
   return table;
 }
 

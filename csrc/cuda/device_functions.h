@@ -43,15 +43,12 @@ struct DeviceFunctions {
   std::string (*why_not)();
   void (*use)(int device);
   std::string (*name)(int device);
-  int (*attribute_capability)(int device);  // 90 for 9.0
-  int (*attribute_multiprocessors)(int device);
-  int (*attribute_shared_bytes)(int device);  // a block may ask for
+  int (*shared_bytes)(int device);  // that a block may ask for
   void* (*allocate)(std::size_t bytes);
   void (*release)(void* memory);
   void (*to_device)(void* to, const void* from, std::size_t bytes, Stream stream);
   void (*to_host)(void* to, const void* from, std::size_t bytes,
                   Stream stream);  // returns when the bytes are there
-  void (*clear)(void* memory, std::size_t bytes, Stream stream);
   void (*launch)(const Launch& launch, Stream stream);
   void (*synchronise)(Stream stream);
   Stream (*create_stream)();

@@ -26,7 +26,7 @@ Launch make_launch(const plan::LaunchShape& shape, const P& parameters) {
   return launch;
 }
 
-plan::GpuTarget target_of(int device) { return {device_functions().attribute_shared_bytes(device)}; }
+plan::GpuTarget target_of(int device) { return {device_functions().shared_bytes(device)}; }
 
 template <class V>
 std::shared_ptr<Memory> upload(const std::vector<V>& values, int device) {

@@ -99,7 +99,7 @@ LaunchShape window_launch(const WindowLaunchPlan& plan, const cuda::WindowParame
     case WindowKernel::bank: {
       // pixels per block and threads of the instances in instances.def
       const Index pixels = sizeof(T) == 4 ? 128 : 64;
-      const unsigned threads = sizeof(T) == 4 ? 128 : 128;
+      const unsigned threads = 128;
       const Index blocks =
           cuda::divide_up(w.units * w.batch, pixels) * (w.packed_filters / plan.filter_block);
       return block_launch(instance<T>("bank_gemm", std::to_string(plan.filter_block)), blocks, threads, 1,
