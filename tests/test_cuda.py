@@ -398,3 +398,24 @@ def test_low_rank_in_a_captured_step():
 @pytest.mark.parametrize("constant", (None, 0.1, 0.37))
 def test_long_sums_keep_the_direct_bound(case, dtype, constant):
     check_long_sum(LONG_SUMS[case], dtype, constant, lambda description: CudaExecutor(description, dtype))
+
+
+def test_state_on_the_device():
+    """The array of a population is the one that the steps work on, in both directions."""
+    network, (first, second, _), _ = chain("cuda")
+    first.r = np.arange(48.0).reshape(6, 8)
+    there = first.device_array()
+    back = np.empty((1, 6, 8))
+    there.download(back)
+    np.testing.assert_array_equal(back[0], first.r)
+    there.upload(2 * back)
+    np.testing.assert_array_equal(first.r, 2 * back[0])
+    network.simulate(2)
+    second.device_array("v").download(back)
+    np.testing.assert_array_equal(back[0], second.v)
+    with pytest.raises(ValueError, match="the neuron has"):
+        second.device_array("x")
+    on_cpu = ws.Network(backend="cpu")
+    population = on_cpu.create(3)
+    with pytest.raises(RuntimeError, match="cuda"):
+        population.device_array()

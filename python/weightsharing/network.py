@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 from .arguments import finite_number, positive_number, whole_number
 from .arrays import Array, converted, shaped_array
 from .backends import make_runner, thread_count, usable_backend
+from .backends.cuda import CudaRunner
 from .errors import NotCopyable, StateError
 from .expressions import OPCODES
 from .population import MOST_UNITS, Population, checked_dtype
@@ -370,6 +371,15 @@ class Network(NotCopyable):
         if self._runner is not None:
             self._runner.fetch(array)
         return array
+
+    def _on_device(self, array: Array, name: str) -> Any:
+        """Return the twin of an array on the CUDA device."""
+        if not isinstance(self._runner, CudaRunner):
+            raise StateError("there is no device array: the network is not compiled for the backend 'cuda'.")
+        twin = self._runner.device_array(array)
+        if twin is None:
+            raise ValueError(f"{name} is not on the device: nothing in a step uses it.")
+        return twin
 
     def _fill(self, array: Array, values: Any) -> None:
         """Assign to an array of a population or history."""

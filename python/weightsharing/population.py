@@ -209,6 +209,31 @@ class Population(NotCopyable):
             return frozen(np.zeros(self._geometry, self.dtype))
         return frozen(self._network._fetch(sums)[0].copy())
 
+    def device_array(self, name: str = "r") -> Any:
+        """Return a variable or parameter where it lies on the CUDA device, without a copy.
+
+        Parameters
+        ----------
+        name : str
+            Of the variable or parameter.
+
+        Returns
+        -------
+        array of shape (1, \\*geometry)
+            With ``__cuda_array_interface__``, as CuPy's and torch's functions take it. What is written to it
+            counts as assigned. It is up to date until the next assignment from Python.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled for the backend ``'cuda'``.
+        ValueError
+            If there is no such variable, or the step does not use it.
+        """
+        if name not in self._declared():
+            raise ValueError(f"name is {name!r}; the neuron has {', '.join(self._declared())}.")
+        return self._network._on_device(self._array(name), f"{self.name!r}.{name}")
+
     def __getattr__(self, name: str) -> Any:
         # Python asks here only for what the class does not define.
         if name.startswith("_") or name not in self._declared():

@@ -95,6 +95,7 @@ class CudaRunner:
         self._stale_on_device: set[int] = set()
         self._stale_on_host: set[int] = set()
         self._written: set[int] = set()
+        self._lent: set[int] = set()
         dtype = np.dtype(schedule.dtype).name
         self._dt = np.array([schedule.dt], dtype=schedule.dtype)
         self._schedule = cuda.Schedule(dtype, schedule.dt)
@@ -148,13 +149,16 @@ class CudaRunner:
 
     def fetch(self, array: Array) -> None:
         key = id(array)
-        if key in self._stale_on_host:
+        if key in self._stale_on_host or key in self._lent:
             self._twins[key][1].download(array)
             self._stale_on_host.discard(key)
 
     def assigned(self, array: Array) -> None:
         key = id(array)
-        if key in self._twins:
+        if key in self._lent:
+            self._twins[key][1].upload(array)
+            self._stale_on_host.discard(key)
+        elif key in self._twins:
             self._stale_on_host.discard(key)
             self._stale_on_device.add(key)
 
@@ -166,6 +170,6 @@ class CudaRunner:
         if key in self._stale_on_device:
             self._twins[key][1].upload(array)
             self._stale_on_device.discard(key)
-        # The caller may write to it: the host no longer knows.
-        self._stale_on_host.add(key)
+        # The caller may write to it at any time: from now on the host asks whenever it reads.
+        self._lent.add(key)
         return self._twins[key][1]
