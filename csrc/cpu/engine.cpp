@@ -52,11 +52,6 @@ class Scratch {
 };
 
 template <class T>
-int outside_of(Padding padding) {
-  return static_cast<int>(padding);
-}
-
-template <class T>
 class EngineOf : public Engine {
  public:
   EngineOf(Operation operation, const Psp& psp, const EngineOptions& options)
@@ -394,10 +389,9 @@ class GatherEngine final : public EngineOf<T> {
   GatherEngine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
                const EngineOptions& options)
       : EngineOf<T>(operation, psp, options), geometry_(geometry) {
-    const plan::CpuTarget target{this->kernels_.vector_elements, sizeof(T)};
     for (const auto& [first, end] : plan::equal_runs(geometry)) {
       Part& part = parts_.emplace_back();
-      part.plan = plan::plan_gather(geometry, first, end - first, target);
+      part.plan = plan::plan_gather(geometry, first, end - first);
       flops_ += part.plan.flops;
       copy_elements_ = std::max(copy_elements_, part.plan.strip_elements);
     }

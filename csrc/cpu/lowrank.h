@@ -78,11 +78,10 @@ void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
       for (Index x = 0; x < run; ++x) total[x] += buffer[current][x];
   }
   for_outer_units(w, b, [&](Index, Index out, RowPlace at) {
-    const T* box =
-        total + ((at.unit[0] - b.start[0]) * b.units[1] + at.unit[1] - b.start[1]) * b.units[2] * length;
+    T* box = total + ((at.unit[0] - b.start[0]) * b.units[1] + at.unit[1] - b.start[1]) * b.units[2] * length;
     for (Index k = 0; k < b.units[2]; ++k) {
       at.unit[2] = b.start[2] + k;
-      T* value = const_cast<T*>(box) + k * length;
+      T* value = box + k * length;
       divide_row(w, at, b.start[3] * w.row_units, value, n);
       write_units(task.post + out + k * s.axis[2].post_step, w.post_unit, value, n, task.accumulate);
     }

@@ -240,7 +240,7 @@ double lowrank_cost(const WindowPlan& p, std::size_t terms) {
          (left[0] * left[1] * left[2] * columns);
 }
 
-GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filters, const CpuTarget& target) {
+GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filters) {
   GatherPlan p{};
   p.first_filter = first_filter;
   p.filters = filters;
@@ -249,7 +249,6 @@ GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filter
   p.block = 512;
   p.blocks = ceil_div(p.units, p.block);
   p.flops = 2.0 * static_cast<double>(g.units) * static_cast<double>(filters) * static_cast<double>(p.taps);
-  (void)target;
 
   const int rank = g.rank();
   std::vector<Axis> axes(4 - rank, Axis{});

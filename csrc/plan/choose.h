@@ -66,8 +66,7 @@ std::vector<std::pair<Index, Index>> equal_runs(const SharedGeometry& geometry);
 
 WindowPlan plan_window(const SharedGeometry& geometry, Index first_filter, Index filters, bool tapwise,
                        const CpuTarget& target);
-GatherPlan plan_gather(const SharedGeometry& geometry, Index first_filter, Index filters,
-                       const CpuTarget& target);
+GatherPlan plan_gather(const SharedGeometry& geometry, Index first_filter, Index filters);
 PoolPlan plan_pool(const PoolingGeometry& geometry, const CpuTarget& target);
 
 // Multiply-adds per unit of the low-rank passes, halos of the blocks included.
