@@ -1,63 +1,16 @@
 #include "cuda/engine.h"
 
 #include <algorithm>
-#include <cstring>
-#include <functional>
 #include <limits>
-#include <type_traits>
 
-#include "cuda/params.h"
+#include "cuda/on_device.h"
 #include "cuda/tiles.h"
 #include "plan/factorise.h"
-#include "plan/launches.h"
 
 namespace weightsharing::cuda {
 namespace {
 
-template <class P>
-Launch make_launch(const plan::LaunchShape& shape, const P& parameters) {
-  static_assert(std::is_trivially_copyable_v<P> && sizeof(P) <= 4096);
-  Launch launch{&kernel_named(shape.kernel), {}, {}, shape.shared_bytes, std::vector<std::byte>(sizeof(P))};
-  std::copy(shape.grid, shape.grid + 3, launch.grid);
-  std::copy(shape.block, shape.block + 3, launch.block);
-  if (launch.kernel->parameter_bytes != sizeof(P))
-    throw std::logic_error("launch: wrong parameters for " + shape.kernel);
-  std::memcpy(launch.parameters.data(), &parameters, sizeof(P));
-  return launch;
-}
-
 plan::GpuTarget target_of(int device) { return {device_functions().shared_bytes(device)}; }
-
-template <class V>
-std::shared_ptr<Memory> upload(const std::vector<V>& values, int device) {
-  auto memory = std::make_shared<Memory>(values.size() * sizeof(V), device);
-  if (!values.empty()) memory->upload(values.data());
-  return memory;
-}
-
-template <class To, class From>
-std::vector<To> narrow(const std::vector<From>& values) {
-  return std::vector<To>(values.begin(), values.end());
-}
-
-// A program's code and constants in device memory.
-template <class T>
-class ProgramOnDevice {
- public:
-  ProgramOnDevice(const std::optional<weightsharing::Program>& program, int device) {
-    if (!program) return;
-    code_ = upload(program->code, device);
-    constants_ = upload(narrow<T>(program->constants), device);
-    view_ = {static_cast<const std::int32_t*>(code_->data()), static_cast<const T*>(constants_->data()),
-             program->length(), program->slots};
-  }
-  explicit operator bool() const { return code_ != nullptr; }
-  const Program<T>& view() const { return view_; }
-
- private:
-  std::shared_ptr<Memory> code_, constants_;
-  Program<T> view_{};
-};
 
 template <class T>
 Source<T> source_of(const RatesOnDevice& r) {
@@ -378,161 +331,6 @@ class SynapsesEngine final : public EngineOf<T> {
   std::shared_ptr<Memory> row_start_, column_, weights_;
 };
 
-template <class T>
-class ScheduleOf final : public Schedule {
- public:
-  ScheduleOf(double dt, int device)
-      : dt_(dt),
-        device_(device),
-        counter_(sizeof(std::int64_t), device),
-        stream_(device_functions().create_stream()) {}
-  ~ScheduleOf() override {
-    forget_graphs();
-    device_functions().destroy_stream(stream_);
-  }
-
-  void clear(std::shared_ptr<Memory> out) override {
-    items_.push_back([this, out](std::vector<Launch>& list) {
-      list.push_back(
-          copy(nullptr, static_cast<T*>(out->data()), static_cast<Index>(out->bytes() / sizeof(T)), 1));
-    });
-  }
-
-  void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history,
-               int delay, std::shared_ptr<Memory> out, Index batch, bool accumulate) override {
-    RatesOnDevice from{rates->data(), nullptr, nullptr, static_cast<Index>(rates->bytes() / sizeof(T)), 1, 0};
-    if (history) {
-      from.history = history->data();
-      from.step = static_cast<const std::int64_t*>(counter_.data());
-      from.depth = static_cast<int>(history->bytes() / rates->bytes());
-      from.delay = delay;
-      if (delay < 1 || delay > from.depth)
-        throw std::invalid_argument("a delay needs a history at least as deep");
-    }
-    engines_.push_back(engine);
-    items_.push_back([=](std::vector<Launch>& list) {
-      (void)rates, (void)history;  // kept alive with the list
-      engine->append(list, from, out->data(), batch, accumulate);
-    });
-  }
-
-  void update(const weightsharing::Program& program, std::vector<OperandOnDevice> inputs,
-              std::vector<OperandOnDevice> outputs, Index batch, Index units) override {
-    auto code = std::make_shared<ProgramOnDevice<T>>(std::optional<weightsharing::Program>(program), device_);
-    std::vector<Operand<T>> from, to;
-    for (const OperandOnDevice& o : inputs)
-      from.push_back({o.memory ? static_cast<T*>(o.memory->data()) : nullptr, o.per_unit});
-    // One value for all units is read by every thread: the new one waits in `single` until they are done.
-    auto single =
-        std::make_shared<Memory>(std::max<std::size_t>(1, outputs.size()) * batch * sizeof(T), device_);
-    std::vector<std::pair<const T*, T*>> commits;
-    for (std::size_t k = 0; k < outputs.size(); ++k) {
-      T* target = static_cast<T*>(outputs[k].memory->data());
-      if (!outputs[k].per_unit) {
-        T* waiting = static_cast<T*>(single->data()) + static_cast<Index>(k) * batch;
-        commits.push_back({waiting, target});
-        target = waiting;
-      }
-      to.push_back({target, outputs[k].per_unit});
-    }
-    auto inputs_table = upload(from, device_), outputs_table = upload(to, device_);
-    items_.push_back([=](std::vector<Launch>& list) {
-      (void)inputs, (void)outputs, (void)single;
-      UpdateParameters<T> p{};
-      p.program = code->view();
-      p.inputs = static_cast<const Operand<T>*>(inputs_table->data());
-      p.outputs = static_cast<const Operand<T>*>(outputs_table->data());
-      p.step = static_cast<const std::int64_t*>(counter_.data());
-      p.dt = dt_;
-      p.units = units;
-      p.batch = static_cast<std::int32_t>(batch);
-      list.push_back(make_launch(plan::flat_launch(plan::instance<T>("update"), batch * units), p));
-      for (const auto& [waiting, target] : commits) list.push_back(copy(waiting, target, batch, 1));
-    });
-  }
-
-  void push(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) override {
-    items_.push_back([=](std::vector<Launch>& list) {
-      list.push_back(copy(static_cast<const T*>(rates->data()), static_cast<T*>(history->data()),
-                          static_cast<Index>(rates->bytes() / sizeof(T)),
-                          static_cast<int>(history->bytes() / rates->bytes())));
-    });
-  }
-
-  void run(Index first, Index steps) override {
-    check_process();
-    if (steps < 1) return;
-    const DeviceFunctions& device = device_functions();
-    device.use(device_);
-    if (list_.empty() || version() != version_) {
-      forget_graphs();
-      list_.clear();
-      for (const auto& item : items_) item(list_);
-      const AdvanceParameters advance{static_cast<std::int64_t*>(counter_.data())};
-      list_.push_back(make_launch(plan::single_launch("advance"), advance));
-      version_ = version();
-    }
-    const std::int64_t counter = first;
-    counter_.upload(&counter, stream_);
-    // The first step runs as it is: what a kernel loads at its first launch must not happen while capturing.
-    Index done = 0;
-    if (!graph_[0]) {
-      run_launches(list_, stream_);
-      ++done;
-    }
-    for (const auto& [index, length] : {std::pair{1, steps_per_graph}, std::pair{0, Index{1}}})
-      for (; steps - done >= length; done += length) {
-        if (!graph_[index]) graph_[index] = captured(length);
-        device.replay(graph_[index], stream_);
-      }
-    device.synchronise(stream_);
-  }
-
- private:
-  // Steps in the longer graph: launching a graph costs a few microseconds on the host.
-  static constexpr Index steps_per_graph = 32;
-
-  Launch copy(const T* from, T* to, Index elements, int depth) {
-    const CopyParameters<T> p{from, to, static_cast<const std::int64_t*>(counter_.data()), elements, depth};
-    return make_launch(plan::flat_launch(plan::instance<T>("copy"), elements), p);
-  }
-
-  int version() const {
-    int sum = 0;
-    for (const auto& engine : engines_) sum += engine->version();
-    return sum;
-  }
-
-  Graph captured(Index steps) {
-    const DeviceFunctions& device = device_functions();
-    device.begin_capture(stream_);
-    try {
-      for (Index step = 0; step < steps; ++step) run_launches(list_, stream_);
-    } catch (...) {
-      device.abandon_capture(stream_);
-      throw;
-    }
-    return device.end_capture(stream_);
-  }
-
-  void forget_graphs() {
-    for (Graph& graph : graph_) {
-      if (graph) device_functions().destroy_graph(graph);
-      graph = nullptr;
-    }
-  }
-
-  double dt_;
-  int device_;
-  Memory counter_;
-  Stream stream_;
-  std::vector<std::function<void(std::vector<Launch>&)>> items_;
-  std::vector<std::shared_ptr<Engine>> engines_;
-  std::vector<Launch> list_;
-  Graph graph_[2] = {nullptr, nullptr};
-  int version_ = -1;
-};
-
 template <template <class> class E, class... Arguments>
 std::unique_ptr<Engine> make(DType dtype, const Arguments&... arguments) {
   if (dtype == DType::float32) return std::make_unique<E<float>>(arguments...);
@@ -540,10 +338,6 @@ std::unique_ptr<Engine> make(DType dtype, const Arguments&... arguments) {
 }
 
 }  // namespace
-
-void run_launches(const std::vector<Launch>& list, Stream stream) {
-  for (const Launch& launch : list) device_functions().launch(launch, stream);
-}
 
 std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value,
                                     const Psp& psp, const EngineOptions& options, int device) {
@@ -558,11 +352,6 @@ std::unique_ptr<Engine> make_engine(const PoolingGeometry& geometry, Operation o
 std::unique_ptr<Engine> make_engine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp,
                                     const EngineOptions& options, int device) {
   return make<SynapsesEngine>(options.dtype, geometry, operation, psp, options, device);
-}
-
-std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int device) {
-  if (dtype == DType::float32) return std::make_unique<ScheduleOf<float>>(dt, device);
-  return std::make_unique<ScheduleOf<double>>(dt, device);
 }
 
 }  // namespace weightsharing::cuda
