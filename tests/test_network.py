@@ -232,15 +232,11 @@ def test_compile_refuses_what_is_not_ready():
         network.reset()
 
 
-def test_compile_refuses_noise_and_division_by_zero():
-    for neuron, match in (
-        (ws.Neuron(equations="r = Uniform(0, 1)"), "noise"),
-        (ws.Neuron(parameters="tau = 0.0", equations="r = sum(exc)/tau"), "tau"),
-    ):
-        network = ws.Network()
-        network.create(3, neuron)
-        with pytest.raises(ValueError, match=match):
-            network.compile()
+def test_compile_refuses_division_by_zero():
+    network = ws.Network()
+    network.create(3, ws.Neuron(parameters="tau = 0.0", equations="r = sum(exc)/tau"))
+    with pytest.raises(ValueError, match="tau"):
+        network.compile()
 
 
 def test_one_dtype_per_network():
@@ -414,7 +410,7 @@ def test_the_suggested_duration_is_possible(dt, duration, suggestion):
 def test_mistyped_attributes():
     network = ws.Network()
     for name in ("time_step", "dt", "seed", "step"):
-        with pytest.raises(AttributeError, match=rf"{name}.*dt, dtype, seed, backend and threads"):
+        with pytest.raises(AttributeError, match=rf"{name}.*arguments of Network"):
             setattr(network, name, 0.5)
 
     class Column(ws.Network):

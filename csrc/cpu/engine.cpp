@@ -95,7 +95,7 @@ class EngineOf : public Engine {
       const ProgramInput<T> input{values.data() + i, 1};
       T* output = values.data() + i;
       const Index n = std::min<Index>(program_block, static_cast<Index>(values.size() - i));
-      kernels_.program(*f_.view(), &input, &output, n, scratch.data());
+      kernels_.program(*f_.view(), &input, &output, n, scratch.data(), nullptr);
     }
     return values;
   }

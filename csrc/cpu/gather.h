@@ -42,7 +42,7 @@ void gather_units(const GatherParameters<T>& g, const T* copy_of_pre, const T* w
     if (g.psp) {
       const ProgramInput<T> inputs[2] = {{weights + t, 0}, {rate, 1}};
       T* output = contribution;
-      run_program(*g.psp, inputs, &output, n, scratch);
+      run_program(*g.psp, inputs, &output, n, scratch, nullptr);
     } else {
       for (Index i = 0; i < n; ++i) contribution[i] = weights[t] * rate[i];
     }

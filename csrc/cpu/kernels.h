@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "primitives/random.h"
+
 namespace weightsharing::cpu {
 
 using Index = int64_t;
@@ -176,6 +178,12 @@ struct ProgramInput {
   Index step;  // 1: one value per unit, 0: one for all
 };
 
+// Where the noise of a block comes from: its first unit is a multiple of program_block.
+struct NoiseBlock {
+  NoiseKey key;  // of population and trial
+  Index step, unit;
+};
+
 // What one call of a kernel works on.
 template <class T>
 struct Task {
@@ -200,9 +208,10 @@ struct Kernels {
   void (*flat)(const PoolParameters<T>&, const Task<T>&);
   void (*synapses_prepare)(const SynapsesParameters<T>&, const Task<T>&);
   void (*synapses)(const SynapsesParameters<T>&, const Task<T>&);
-  // outputs[k][0..n) := program(inputs), n <= program_block; scratch of slots * program_block elements
+  // outputs[k][0..n) := program(inputs), n <= program_block; scratch of slots * program_block
+  // elements; `noise` is read by programs that draw.
   void (*program)(const ProgramView<T>&, const ProgramInput<T>* inputs, T* const* outputs, Index n,
-                  T* scratch);
+                  T* scratch, const NoiseBlock* noise);
   int vector_elements;
 };
 

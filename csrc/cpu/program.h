@@ -5,6 +5,7 @@
 
 #include "cpu/vector.h"
 #include "primitives/opcodes.h"
+#include "primitives/random.h"
 
 // libmvec (glibc, x86-64) declares its vector versions only under -ffast-math; named here they serve at full
 // IEEE semantics with at most 4 ulp of error. Elsewhere the loops call the scalar functions.
@@ -81,10 +82,76 @@ inline double math_ceil(double x) { return __builtin_ceil(x); }
 inline float math_round(float x) { return __builtin_nearbyintf(x); }
 inline double math_round(double x) { return __builtin_nearbyint(x); }
 
+// The words of a block of units, those of one group side by side in `word[0]` to `word[3]`.
+template <int groups>
+struct BlockOfWords {
+  unsigned word[4][groups];
+
+  BlockOfWords(const NoiseBlock& noise, unsigned occurrence, Index units_per_group) {
+    const Index first = noise.unit / units_per_group;
+    _Pragma("omp simd") for (int g = 0; g < groups; ++g) {
+      const NoiseWords words = noise_words(noise.key, static_cast<unsigned long long>(first + g),
+                                           static_cast<unsigned long long>(noise.step), occurrence);
+      for (int j = 0; j < 4; ++j) word[j][g] = words.word[j];
+    }
+  }
+};
+
+// One raw draw for each unit of a block that begins at a whole group.
+inline void draw_uniform(float* d, const NoiseBlock& noise, unsigned occurrence) {
+  constexpr int groups = program_block / 4;
+  const BlockOfWords<groups> words(noise, occurrence, 4);
+  for (int g = 0; g < groups; ++g)
+    for (int j = 0; j < 4; ++j) d[4 * g + j] = uniform_from(words.word[j][g]);
+}
+inline void draw_uniform(double* d, const NoiseBlock& noise, unsigned occurrence) {
+  constexpr int groups = program_block / 2;
+  const BlockOfWords<groups> words(noise, occurrence, 2);
+  for (int g = 0; g < groups; ++g)
+    for (int j = 0; j < 2; ++j) d[2 * g + j] = uniform_from(words.word[2 * j][g], words.word[2 * j + 1][g]);
+}
+
+// Box and Muller: of two evenly distributed numbers two normal ones, for neighbouring units.
+template <class T>
+inline void box_muller(T* d, const T* radius_from, const T* turn) {
+  T radius[program_block / 2], sine[program_block / 2], cosine[program_block / 2];
+  _Pragma("omp simd") for (int k = 0; k < program_block / 2; ++k) {
+    radius[k] = math_sqrt(T(-2) * math_log(radius_from[k]));
+    const T angle = T(6.283185307179586477) * turn[k];
+    sine[k] = math_sin(angle);
+    cosine[k] = math_cos(angle);
+  }
+  for (int k = 0; k < program_block / 2; ++k) {
+    d[2 * k] = radius[k] * cosine[k];
+    d[2 * k + 1] = radius[k] * sine[k];
+  }
+}
+inline void draw_normal(float* d, const NoiseBlock& noise, unsigned occurrence) {
+  constexpr int groups = program_block / 4;
+  const BlockOfWords<groups> words(noise, occurrence, 4);
+  float radius_from[program_block / 2], turn[program_block / 2];
+  for (int g = 0; g < groups; ++g)
+    for (int j = 0; j < 2; ++j) {
+      radius_from[2 * g + j] = positive_uniform_from(words.word[2 * j][g]);
+      turn[2 * g + j] = uniform_from(words.word[2 * j + 1][g]);
+    }
+  box_muller(d, radius_from, turn);
+}
+inline void draw_normal(double* d, const NoiseBlock& noise, unsigned occurrence) {
+  constexpr int groups = program_block / 2;
+  const BlockOfWords<groups> words(noise, occurrence, 2);
+  double radius_from[groups], turn[groups];
+  for (int g = 0; g < groups; ++g) {
+    radius_from[g] = positive_uniform_from(words.word[0][g], words.word[1][g]);
+    turn[g] = uniform_from(words.word[2][g], words.word[3][g]);
+  }
+  box_muller(d, radius_from, turn);
+}
+
 // One block. A slot is a pointer, so that a whole block of an input is read where it lies.
 template <class T>
 void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T* const* outputs, Index n,
-                 T* scratch) {
+                 T* scratch, const NoiseBlock* noise) {
   constexpr int block = program_block;
   const T* slot[64];
   for (int i = 0; i < program.length; ++i) {
@@ -111,6 +178,12 @@ void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T
         fill(d + known, input.data[known - 1], block - known);
         slot[dst] = d;
       }
+      continue;
+    }
+    if (op == Opcode::uniform || op == Opcode::normal) {
+      op == Opcode::uniform ? draw_uniform(d, *noise, static_cast<unsigned>(row[2]))
+                            : draw_normal(d, *noise, static_cast<unsigned>(row[2]));
+      slot[dst] = d;
       continue;
     }
     // Only operands are looked up: a unary row may hold anything in b and c.
@@ -183,7 +256,7 @@ void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T
         _Pragma("omp simd") for (int k = 0; k < block; ++k) d[k] = a[k] != T(0) ? b[k] : c[k];
       } break;
       default:
-        break;  // constant, load and store are above; noise is refused when the program is made
+        break;  // constant, load, store and noise are above
     }
     slot[dst] = d;
   }
@@ -195,7 +268,7 @@ void apply_program(const ProgramView<T>& program, T* y, Index n, T* scratch) {
   for (Index i = 0; i < n; i += program_block) {
     const ProgramInput<T> input{y + i, 1};
     T* output = y + i;
-    run_program(program, &input, &output, smaller(program_block, n - i), scratch);
+    run_program(program, &input, &output, smaller(program_block, n - i), scratch, nullptr);
   }
 }
 

@@ -44,7 +44,7 @@ T reduce_synapses(const SynapsesParameters<T>& s, const T* rates, Index first, I
     if (s.psp) {
       const ProgramInput<T> inputs[2] = {{s.weights + j, 1}, {r, 1}};
       T* output = contribution;
-      run_program(*s.psp, inputs, &output, n, scratch);
+      run_program(*s.psp, inputs, &output, n, scratch, nullptr);
       for (Index i = 0; i < n; ++i)
         acc[i % row_lanes] = combine<reduction, true>(acc[i % row_lanes], contribution[i]);
     } else {

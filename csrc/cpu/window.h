@@ -183,7 +183,7 @@ void tapwise_run(const WindowParameters<T>& w, const T* weights, const RowPlace&
     if (w.psp) {
       const ProgramInput<T> inputs[2] = {{weights + t, 0}, {p + from, 1}};
       T* output = contribution + from;
-      run_program(*w.psp, inputs, &output, to - from, scratch);
+      run_program(*w.psp, inputs, &output, to - from, scratch, nullptr);
     } else {
       for (Index i = from; i < to; ++i) contribution[i] = weights[t] * p[i];
     }

@@ -43,7 +43,10 @@ Program::Program(std::vector<std::int32_t> code_, std::vector<double> constants_
     const std::int32_t op = code[i], dst = code[i + 1];
     require(op >= 0 && op < opcode_count, "unknown operation");
     const auto opcode = static_cast<Opcode>(op);
-    require(opcode != Opcode::uniform && opcode != Opcode::normal, "noise cannot be drawn here");
+    if (opcode == Opcode::uniform || opcode == Opcode::normal) {
+      require(code[i + 2] >= 0, "an occurrence of noise cannot be negative");
+      draws = true;
+    }
     require(dst >= 0 && dst < (opcode == Opcode::store ? outputs : slots), "destination out of range");
     if (opcode == Opcode::constant)
       require(code[i + 2] >= 0 && code[i + 2] < static_cast<std::int32_t>(constants.size()),

@@ -1,6 +1,8 @@
 #include "weightsharing/schedule.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -15,6 +17,9 @@ using cpu::program_block;
 
 // Units per block of an update; with fewer in all, the calling thread does them.
 constexpr Index update_block = 16 * program_block;
+
+// Steps before the start have rows too: counted modulo the depth, from below as well.
+Index row_of(Index step, Index depth) { return (step % depth + depth) % depth; }
 
 template <class T>
 class Item {
@@ -49,8 +54,7 @@ class Project final : public Item<T> {
         batch_(batch),
         accumulate_(accumulate) {}
   void run(Index step, T) override {
-    // step - delay may lie before the start: rows are counted modulo the depth, from below as well.
-    const T* rates = history_ ? history_ + ((step - delay_) % depth_ + depth_) % depth_ * row_ : rates_;
+    const T* rates = history_ ? history_ + row_of(step - delay_, depth_) * row_ : rates_;
     engine_->run(rates, out_, batch_, accumulate_);
   }
 
@@ -67,7 +71,7 @@ template <class T>
 class Update final : public Item<T> {
  public:
   Update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
-         Index units, int threads)
+         Index units, const Noise& noise, int threads)
       : program_(std::optional<Program>(program)),
         kernels_(cpu::kernels<T>(cpu::current_isa())),
         inputs_(std::move(inputs)),
@@ -82,21 +86,24 @@ class Update final : public Item<T> {
     if (inputs_.size() > most_operands || outputs_.size() > most_operands)
       throw std::invalid_argument("update: equations may name at most " + std::to_string(most_operands) +
                                   " arrays");
-    scratch_elements_ = (program.slots + 1 + static_cast<Index>(outputs_.size())) * program_block;
+    for (std::uint32_t trial = 0; program.draws && trial < batch; ++trial)
+      keys_.push_back(noise_key(noise.seed, noise.population, noise.first_trial + trial));
+    scratch_elements_ =
+        (program.slots + 1 + static_cast<Index>(inputs_.size() + outputs_.size())) * program_block;
     single_.assign(outputs_.size(), T(0));
     grow(units_ > update_block || batch_ > 1 ? cpu::threads_for(threads) : 1);
   }
 
-  void run(Index, T time) override {
+  void run(Index step, T time) override {
     const int threads = units_ > update_block ? cpu::threads_for(wanted_threads_) : 1;
     grow(threads);
     const Index blocks = (units_ + update_block - 1) / update_block;
     for (Index trial = 0; trial < batch_; ++trial) {
       cpu::for_blocks(blocks, threads,
-                      [&](Index block, int thread) { run_block(trial, block, time, thread); });
+                      [&](Index block, int thread) { run_block(trial, block, step, time, thread); });
       // One value for all units: every block read the old one, so it is replaced when all are done.
       for (std::size_t k = 0; k < outputs_.size(); ++k)
-        if (!outputs_[k].per_unit) static_cast<T*>(outputs_[k].data)[trial] = single_[k];
+        if (outputs_[k].period == 1) static_cast<T*>(outputs_[k].data)[trial] = single_[k];
     }
   }
 
@@ -108,29 +115,36 @@ class Update final : public Item<T> {
     if (scratch_.size() < wanted) scratch_.resize(wanted);
   }
 
-  void run_block(Index trial, Index block, T time, int thread) {
+  void run_block(Index trial, Index block, Index step, T time, int thread) {
     const Index first = block * update_block, end = std::min(first + update_block, units_);
     T* slots = scratch_.data() + thread * scratch_elements_;
-    T* spare = slots + (program_.view()->slots + 1) * program_block;
+    T* spare_outputs = slots + (program_.view()->slots + 1) * program_block;
+    T* spare_inputs = spare_outputs + static_cast<Index>(outputs_.size()) * program_block;
     cpu::ProgramInput<T> inputs[most_operands];
     T* outputs[most_operands];
+    cpu::NoiseBlock noise{keys_.empty() ? NoiseKey{} : keys_[trial], step, 0};
     for (Index i = first; i < end; i += program_block) {
       const Index n = std::min<Index>(program_block, end - i);
-      for (std::size_t k = 0; k < inputs_.size(); ++k) {
-        const Operand& operand = inputs_[k];
-        const T* data = static_cast<const T*>(operand.data);
-        inputs[k] = !data              ? cpu::ProgramInput<T>{&time, 0}
-                    : operand.per_unit ? cpu::ProgramInput<T>{data + trial * units_ + i, 1}
-                                       : cpu::ProgramInput<T>{data + trial, 0};
-      }
+      for (std::size_t k = 0; k < inputs_.size(); ++k)
+        inputs[k] = input(inputs_[k], trial, i, n, time, spare_inputs + k * program_block);
       for (std::size_t k = 0; k < outputs_.size(); ++k)
-        outputs[k] = outputs_[k].per_unit ? static_cast<T*>(outputs_[k].data) + trial * units_ + i
-                                          : spare + k * program_block;
-      kernels_.program(*program_.view(), inputs, outputs, n, slots);
+        outputs[k] = outputs_[k].period == 1 ? spare_outputs + k * program_block
+                                             : static_cast<T*>(outputs_[k].data) + trial * units_ + i;
+      noise.unit = i;
+      kernels_.program(*program_.view(), inputs, outputs, n, slots, &noise);
       if (i == 0)
         for (std::size_t k = 0; k < outputs_.size(); ++k)
-          if (!outputs_[k].per_unit) single_[k] = outputs[k][0];
+          if (outputs_[k].period == 1) single_[k] = outputs[k][0];
     }
+  }
+
+  cpu::ProgramInput<T> input(const Operand& operand, Index trial, Index i, Index n, const T& time, T* spare) {
+    if (!operand.data) return {&time, 0};
+    const T* data = static_cast<const T*>(operand.data) + trial * operand.period;
+    if (operand.period == units_) return {data + i, 1};
+    if (operand.period == 1) return {data, 0};
+    for (Index k = 0; k < n; ++k) spare[k] = data[(i + k) % operand.period];
+    return {spare, 1};
   }
 
   cpu::OptionalProgram<T> program_;
@@ -140,6 +154,7 @@ class Update final : public Item<T> {
   int wanted_threads_;
   Index scratch_elements_;
   std::vector<T> scratch_, single_;
+  std::vector<NoiseKey> keys_;  // of each trial, if the program draws
 };
 
 template <class T>
@@ -158,6 +173,128 @@ class Push final : public Item<T> {
 };
 
 template <class T>
+class FillHistory final : public Item<T> {
+ public:
+  FillHistory(const T* rates, T* history, Index depth, Index elements)
+      : rates_(rates), history_(history), depth_(depth), elements_(elements) {}
+  void run(Index step, T) override {
+    if (step != 0) return;
+    for (Index row = 0; row < depth_; ++row)
+      std::copy(rates_, rates_ + elements_, history_ + row * elements_);
+  }
+
+ private:
+  const T* rates_;
+  T* history_;
+  Index depth_, elements_;
+};
+
+template <class T>
+class Combine final : public Item<T> {
+ public:
+  Combine(const T* values, T* out, Index elements, Operation operation, T divisor)
+      : values_(values), out_(out), elements_(elements), operation_(operation), divisor_(divisor) {}
+  void run(Index, T) override {
+    // NaN in either operand stays.
+    if (operation_ == Operation::max)
+      each([](T a, T b) { return a != a || a > b ? a : b; });
+    else if (operation_ == Operation::min)
+      each([](T a, T b) { return a != a || a < b ? a : b; });
+    else
+      each([d = divisor_](T a, T b) { return a + b / d; });
+  }
+
+ private:
+  template <class F>
+  void each(F f) {
+    for (Index i = 0; i < elements_; ++i) out_[i] = f(out_[i], values_[i]);
+  }
+
+  const T* values_;
+  T* out_;
+  Index elements_;
+  Operation operation_;
+  T divisor_;
+};
+
+template <class T>
+class GatherHistory final : public Item<T> {
+ public:
+  GatherHistory(const T* rates, const T* history, Index depth, const std::int32_t* delays, T* out,
+                Index batch, Index units)
+      : rates_(rates),
+        history_(history),
+        depth_(depth),
+        delays_(delays),
+        out_(out),
+        batch_(batch),
+        units_(units) {}
+  void run(Index step, T) override {
+    const Index elements = batch_ * units_;
+    for (Index i = 0; i < elements; ++i) {
+      const Index delay = delays_[i % units_];
+      out_[i] = delay ? history_[row_of(step - delay, depth_) * elements + i] : rates_[i];
+    }
+  }
+
+ private:
+  const T *rates_, *history_;
+  Index depth_;
+  const std::int32_t* delays_;
+  T* out_;
+  Index batch_, units_;
+};
+
+template <class T>
+class Input final : public Item<T> {
+ public:
+  Input(T* rates, Index batch, Index units) : rates_(rates), batch_(batch), units_(units) {}
+  void set(const Frames& frames) { frames_ = frames; }
+  void run(Index step, T) override {
+    if (!frames_.data || step < frames_.origin) return;
+    Index place = step - frames_.origin;
+    if (frames_.period) place %= frames_.period;
+    const std::int64_t* end = frames_.starts + frames_.count;
+    const std::int64_t* found = std::lower_bound(frames_.starts, end, place);
+    if (found == end || *found != place) return;
+    const Index row = frames_.each_trial ? batch_ * units_ : units_;
+    const T* frame = static_cast<const T*>(frames_.data) + (found - frames_.starts) * row;
+    for (Index trial = 0; trial < batch_; ++trial)
+      std::copy_n(frame + (frames_.each_trial ? trial * units_ : 0), units_, rates_ + trial * units_);
+  }
+
+ private:
+  T* rates_;
+  Index batch_, units_;
+  Frames frames_;
+};
+
+template <class T>
+void keep(const Record& record, Index step) {
+  if (step < record.first || (step - record.first) % record.period) return;
+  const Index row = (step - record.first) / record.period;
+  if (row >= record.row_count) return;
+  const T* values = static_cast<const T*>(record.values);
+  T* to = static_cast<T*>(record.rows) + row * record.batch * record.kept;
+  if (!record.ranks) {
+    std::copy_n(values, record.batch * record.kept, to);
+    return;
+  }
+  for (Index trial = 0; trial < record.batch; ++trial)
+    for (Index k = 0; k < record.kept; ++k)
+      to[trial * record.kept + k] = values[trial * record.units + record.ranks[k]];
+}
+
+template <class T>
+Index first_not_finite(const T* values, Index elements) {
+  // x - x is NaN for NaN and infinity, 0 otherwise: a loop without branches first.
+  T sum = 0;
+  for (Index i = 0; i < elements; ++i) sum += values[i] - values[i];
+  if (sum == 0) return -1;
+  return std::find_if(values, values + elements, [](T x) { return !std::isfinite(x); }) - values;
+}
+
+template <class T>
 class ScheduleOf final : public Schedule {
  public:
   ScheduleOf(double dt, int threads) : dt_(dt), threads_(threads) {}
@@ -171,30 +308,81 @@ class ScheduleOf final : public Schedule {
     add<Project<T>>(std::move(engine), static_cast<const T*>(rates), static_cast<const T*>(history), depth,
                     delay, pre_elements, static_cast<T*>(out), batch, accumulate);
   }
+  void combine(const void* values, void* out, Index elements, Operation operation, double divisor) override {
+    add<Combine<T>>(static_cast<const T*>(values), static_cast<T*>(out), elements, operation,
+                    static_cast<T>(divisor));
+  }
+  void gather_history(const void* rates, const void* history, Index depth, const std::int32_t* delays,
+                      void* out, Index batch, Index units) override {
+    add<GatherHistory<T>>(static_cast<const T*>(rates), static_cast<const T*>(history), depth, delays,
+                          static_cast<T*>(out), batch, units);
+  }
   void update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
-              Index units) override {
-    add<Update<T>>(program, std::move(inputs), std::move(outputs), batch, units, threads_);
+              Index units, const Noise& noise) override {
+    add<Update<T>>(program, std::move(inputs), std::move(outputs), batch, units, noise, threads_);
   }
   void push(const void* rates, void* history, Index depth, Index elements) override {
     add<Push<T>>(static_cast<const T*>(rates), static_cast<T*>(history), depth, elements);
   }
+  void fill_history(const void* rates, void* history, Index depth, Index elements) override {
+    add<FillHistory<T>>(static_cast<const T*>(rates), static_cast<T*>(history), depth, elements);
+  }
+  int input(void* rates, Index batch, Index units) override {
+    inputs_.push_back(add<Input<T>>(static_cast<T*>(rates), batch, units));
+    return static_cast<int>(inputs_.size()) - 1;
+  }
+  int check_finite(const void* values, Index elements) override {
+    checked_.push_back({static_cast<const T*>(values), elements});
+    return static_cast<int>(checked_.size()) - 1;
+  }
+  void set_frames(int input, const Frames& frames) override { inputs_.at(input)->set(frames); }
+  void set_records(std::vector<Record> records) override { records_ = std::move(records); }
 
-  void run(Index first, Index steps) override {
+  RunResult run(Index first, Index steps, const std::function<bool()>& go_on) override {
+    using Clock = std::chrono::steady_clock;
+    constexpr auto patience = std::chrono::milliseconds(20);
+    // Asking the clock costs as much as a small step: it is asked every so many steps, more often when they
+    // turn out to be long.
+    Index between_looks = 1, until_look = 1;
+    Clock::time_point asked = Clock::now(), looked = asked;
     for (Index step = first; step < first + steps; ++step) {
       const T time = static_cast<T>(static_cast<double>(step) * dt_);
       for (const auto& item : items_) item->run(step, time);
+      for (const Record& record : records_) keep<T>(record, step);
+      for (std::size_t k = 0; k < checked_.size(); ++k) {
+        const Index element = first_not_finite(checked_[k].first, checked_[k].second);
+        if (element >= 0) return {step + 1 - first, static_cast<int>(k), element};
+      }
+      if (--until_look > 0) continue;
+      const Clock::time_point now = Clock::now();
+      if (now - looked < std::chrono::milliseconds(1))
+        between_looks *= 2;
+      else if (now - looked > std::chrono::milliseconds(4))
+        between_looks = std::max<Index>(1, between_looks / 4);
+      looked = now;
+      until_look = between_looks;
+      if (now - asked < patience) continue;
+      asked = now;
+      if (!go_on()) return {step + 1 - first, -1, 0};
     }
+    return {steps, -1, 0};
   }
 
  private:
   template <class I, class... Arguments>
-  void add(Arguments&&... arguments) {
-    items_.push_back(std::make_unique<I>(std::forward<Arguments>(arguments)...));
+  I* add(Arguments&&... arguments) {
+    auto item = std::make_unique<I>(std::forward<Arguments>(arguments)...);
+    I* raw = item.get();
+    items_.push_back(std::move(item));
+    return raw;
   }
 
   double dt_;
   int threads_;
   std::vector<std::unique_ptr<Item<T>>> items_;
+  std::vector<Input<T>*> inputs_;
+  std::vector<std::pair<const T*, Index>> checked_;
+  std::vector<Record> records_;
 };
 
 }  // namespace

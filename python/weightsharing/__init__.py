@@ -4,10 +4,22 @@ from . import filters
 from .backends import backends, get_num_threads, set_num_threads
 from .convolution import Convolution
 from .distributions import Normal, Uniform
-from .errors import StateError
+from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
-from .network import Network, clear, compile, reset, setup, simulate, step
+from .network import (
+    Network,
+    clear,
+    clear_all_callbacks,
+    compile,
+    disable_callbacks,
+    enable_callbacks,
+    every,
+    reset,
+    setup,
+    simulate,
+    step,
+)
 from .neuron import Neuron
 from .pooling import Pooling
 from .population import Population
@@ -21,6 +33,7 @@ __all__ = [
     "Copy",
     "ExpressionError",
     "ImagePopulation",
+    "MovieError",
     "Network",
     "Neuron",
     "Normal",
@@ -34,7 +47,11 @@ __all__ = [
     "__version__",
     "backends",
     "clear",
+    "clear_all_callbacks",
     "compile",
+    "disable_callbacks",
+    "enable_callbacks",
+    "every",
     "filters",
     "get_num_threads",
     "reset",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .arrays import Array, frozen, real_array, shaped_array, whole_tuple
 from .backends.cpu import shared_geometry
 from .description import PADDINGS, Algorithm, Method, Shape, SharedDescription
-from .projection import BaseProjection, Weights, filter_arrays, uniform_delay
+from .projection import BaseProjection, Weights, checked_history, filter_arrays, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)
 
@@ -50,6 +50,8 @@ class Convolution(BaseProjection):
         first: int | Shape | None = None,
         anchor: int | Shape | None = None,
         algorithm: Algorithm = "auto",
+        time_axis: bool = False,
+        history: Any = "zeros",
     ) -> Convolution:
         """Connect with one filter.
 
@@ -77,6 +79,16 @@ class Convolution(BaseProjection):
             Element of the filter that lies on the centre.
         algorithm : {'auto', 'direct'}
             ``'direct'`` computes tap by tap; ``'auto'`` takes whatever is fastest here (see `describe`).
+        time_axis : bool
+            Whether the first axis of the weights (of each filter of a bank) is time: element 0 meets the rates
+            that the projection would read without it, element n those of n steps earlier. Time is never
+            flipped.
+        history : str or array_like
+            What delays and a time axis read before the start: ``'zeros'``, ``'ones'``, ``'first_frame'``, or
+            an array of the geometry of pre, or of as many such frames as are reached back to (steps,
+            \\*geometry), the oldest first. When the network is given a whole movie by `Network.run`, also
+            its ``'mean'`` over time and units, the movie backwards (``'mirror'``) or the movie itself
+            (``'full_copy'``).
 
         Returns
         -------
@@ -92,7 +104,7 @@ class Convolution(BaseProjection):
         """
         return connect_filters(
             self, weights, "filter", False, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor, algorithm,
+            strides, dilation, first, anchor, algorithm, time_axis, history,
         )  # fmt: skip
 
     def connect_filters(
@@ -107,6 +119,8 @@ class Convolution(BaseProjection):
         first: int | Shape | None = None,
         anchor: int | Shape | None = None,
         algorithm: Algorithm = "auto",
+        time_axis: bool = False,
+        history: Any = "zeros",
     ) -> Convolution:
         """Connect with a bank of filters: the last axis of post has one unit for each.
 
@@ -118,7 +132,7 @@ class Convolution(BaseProjection):
             Cannot be combined with a bank.
         subsampling : array_like of int, optional
             (post.size / filters, pre.dimension), as for `connect_filter`.
-        delays, padding, strides, dilation, first, anchor, algorithm
+        delays, padding, strides, dilation, first, anchor, algorithm, time_axis, history
             As for `connect_filter`.
 
         Returns
@@ -135,7 +149,7 @@ class Convolution(BaseProjection):
         """
         return connect_filters(
             self, weights, "filter", True, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor, algorithm,
+            strides, dilation, first, anchor, algorithm, time_axis, history,
         )  # fmt: skip
 
 
@@ -153,15 +167,22 @@ def connect_filters(
     first: Any,
     anchor: Any,
     algorithm: Any,
+    time_axis: Any,
+    history: Any,
 ) -> Self:
     """Check the arguments of a connect method, and connect `projection` with one filter or a bank."""
     projection._check_free()
     pre, post = projection.pre.geometry, projection.post.geometry
-    for name, flag in (("keep_last_dimension", keep_last_dimension), ("multiple", bank)):
+    flags = {"keep_last_dimension": keep_last_dimension, "multiple": bank, "time_axis": time_axis}
+    for name, flag in flags.items():
         if not isinstance(flag, (bool, np.bool_)):
             raise TypeError(f"{name} is {flag!r}; expected True or False.")
-    delays = uniform_delay(delays)
+    delays, history = uniform_delay(delays), checked_history(projection, history)
     filters = filter_arrays(weights, bank, projection.dtype)
+    extents = tuple(array.shape for array in filters)
+    time_taps = _time_taps(extents) if time_axis else None
+    if time_taps is not None:
+        extents = tuple(extent[1:] for extent in extents)
     per_axis = {
         name: _per_axis(name, value, len(pre), bool(keep_last_dimension), slice_entry)
         for name, value, slice_entry in (
@@ -174,7 +195,7 @@ def connect_filters(
     description = SharedDescription(
         pre,
         post,
-        tuple(array.shape for array in filters),
+        extents,
         bool(bank),
         bool(keep_last_dimension),
         _one_of("method", method, get_args(Method)),
@@ -185,7 +206,25 @@ def connect_filters(
         algorithm=_one_of("algorithm", algorithm, get_args(Algorithm)),
         psp=projection._psp,
     )
-    return projection._connect(description, delays, Weights(filters), shared_geometry(description))
+    return projection._connect(
+        description, delays, history, Weights(filters), shared_geometry(description), time_taps
+    )
+
+
+def _time_taps(shapes: tuple[Shape, ...]) -> int:
+    """Length of the time axis, the first one of every filter."""
+    taps = {shape[0] for shape in shapes}
+    if len(taps) > 1:
+        raise ValueError(
+            f"weights: the filters have {sorted(taps)} elements along time; with time_axis=True all filters of a bank "
+            "need as many, put zeros at the end of the shorter ones."
+        )
+    if len(shapes[0]) < 2:
+        raise ValueError(
+            f"weights has the shape {shapes[0]}; with time_axis=True expected time first and then the filter, "
+            "at least two dimensions."
+        )
+    return taps.pop()
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:

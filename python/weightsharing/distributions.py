@@ -95,6 +95,9 @@ class Normal:
         return values
 
 
+Distribution = Uniform | Normal
+
+
 def _store(distribution: Uniform | Normal, **values: float | None) -> None:
     for name, value in values.items():
         object.__setattr__(distribution, name, value)

@@ -9,6 +9,10 @@ class StateError(ValueError, RuntimeError):
     """The object cannot do this now: not connected yet, connected already, not compiled, compiled already."""
 
 
+class MovieError(ValueError):
+    """A movie handed over a frame that does not fit; the network is as it was before the run."""
+
+
 class NotCopyable:
     """Part of a network, which holds what no other process can use: copy and pickle raise TypeError."""
 

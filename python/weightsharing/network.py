@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .arguments import finite_number, positive_number, whole_number
-from .arrays import Array, converted, shaped_array
+from .arrays import Array, converted
 from .backends import make_runner, thread_count, usable_backend
 from .backends.cuda import CudaRunner
-from .errors import NotCopyable, StateError
-from .expressions import OPCODES
-from .population import MOST_UNITS, Population, checked_dtype
-from .schedule import ClearSum, Project, PushHistory, Runner, Schedule, Step, Update
+from .callbacks import Callback
+from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
+from .description import Shape
+from .distributions import Distribution
+from .errors import MovieError, NotCopyable, StateError
+from .population import Population, checked_dtype
+from .progress import progress_bar
+from .schedule import NotFinite, Recording, Runner, Schedule
 
 if TYPE_CHECKING:
+    from .monitors import Monitor
     from .neuron import Neuron
     from .projection import BaseProjection, Synapse
 
-_NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
+
+F = TypeVar("F", bound=Callable[[int], Any])
 
 
 class Network(NotCopyable):
     """Populations and projections that are simulated together, step by step.
 
-    In one step every projection reads the rates of the step before (or those assigned since) and adds to its
-    target, then every population evaluates its equations: a layer costs one step.
+    In one step of a synchronous network every projection reads the rates of the step before (or those assigned
+    since) and adds to its target, then every population evaluates its equations: a layer costs one step. In a
+    feedforward network the populations take turns, each after those it reads: a chain has no latency.
 
     Parameters
     ----------
@@ -47,6 +54,16 @@ class Network(NotCopyable):
         Name of a backend (`backends`), or ``'auto'``.
     threads : int, optional
         For the CPU backend; default: `get_num_threads`.
+    batch : int, optional
+        Number of independent trials that are simulated together, with the same weights: all values have a
+        leading axis (batch, ...) then. A value without it is taken for every trial.
+    update : {'synchronous', 'feedforward'}
+        Order of a step.
+    first_trial : int
+        Number of the first trial: trial b of a batch draws the same noise and values as a network whose
+        `first_trial` is b.
+    check_finite : bool
+        Whether to stop with an error after the first step that leaves NaN or infinity in a variable.
 
     Raises
     ------
@@ -75,28 +92,45 @@ class Network(NotCopyable):
         *,
         backend: str = "auto",
         threads: int | None = None,
+        batch: int | None = None,
+        update: UpdateOrder = "synchronous",
+        first_trial: int = 0,
+        check_finite: bool = False,
     ) -> None:
         usable_backend(backend)
         self._dt = positive_number("dt", dt)
         self._dtype = checked_dtype(dtype)
         self._backend, self._threads = backend, thread_count(threads)
         self._backend_by_name = backend != "auto"
+        self._batch = None if batch is None else _count("batch", batch, 1)
+        self._first_trial = _count("first_trial", first_trial, 0)
+        if update not in get_args(UpdateOrder):
+            raise ValueError(
+                f"update is {update!r}; expected one of {', '.join(map(repr, get_args(UpdateOrder)))}."
+            )
+        self._update = update
+        if not isinstance(check_finite, (bool, np.bool_)):
+            raise TypeError(f"check_finite is {check_finite!r}; expected True or False.")
+        self._check_finite = bool(check_finite)
         self._set_seed(seed)
         self._populations: list[Population] = []
         self._projections: list[BaseProjection] = []
         self._compiled_for: tuple[str, int | None] | None = None
         self._runner: Runner | None = None
-        self._histories: dict[Population, Array] = {}
+        self._histories: tuple[History, ...] = ()
         self._initial: dict[Population, dict[str, Array]] = {}
         self._initial_draws = self._random_generator.bit_generator.state
         self._steps_done = 0
+        self._monitors: list[Monitor] = []
+        self._callbacks: list[Callback] = []
+        self._callbacks_enabled = True
+        self._pushed: list[_State] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A subclass may keep its populations and projections as attributes.
         if not name.startswith("_") and type(self) is Network:
             raise AttributeError(
-                f"a Network has no attribute {name!r} to assign; dt, dtype, seed, backend and threads are "
-                "arguments of Network()."
+                f"a Network has no attribute {name!r} to assign; its settings are arguments of Network()."
             )
         object.__setattr__(self, name, value)
 
@@ -116,6 +150,26 @@ class Network(NotCopyable):
     def seed(self) -> int:
         """What everything drawn depends on."""
         return self._seed
+
+    @property
+    def batch(self) -> int | None:
+        """Number of trials, None without a batch axis."""
+        return self._batch
+
+    @property
+    def update(self) -> UpdateOrder:
+        """Order of a step: ``'synchronous'`` or ``'feedforward'``."""
+        return self._update
+
+    @property
+    def first_trial(self) -> int:
+        """Number of the first trial."""
+        return self._first_trial
+
+    @property
+    def _trials(self) -> int:
+        """Length of the batch axis that every array has."""
+        return self._batch or 1
 
     @property
     def time(self) -> float:
@@ -308,25 +362,30 @@ class Network(NotCopyable):
         self._check_uniform(kind[0])
         for population in self._populations:
             population._fetch_all()
-        histories = self._new_histories()
-        schedule = Schedule(tuple(self._steps(histories, kind)), self._run_dtype(), self._dt, self._seed)
+        executors = {one: one._ready_executors(kind) for one in self._projections}
+        compiled = compile_steps(
+            self._populations, self._projections, executors, self._update, self._dt, self._check_finite
+        )
+        schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
         self._runner = make_runner(schedule, *kind)
-        self._histories = histories
+        self._histories = compiled.histories
         self._compiled_for, self._backend_by_name = kind, by_name
         self._initial = {
             population: {name: population._array(name).copy() for name in population._declared()}
             for population in self._populations
         }
         self._initial_draws = self._random_generator.bit_generator.state
-        self._steps_done = 0
+        self._restart()
 
-    def simulate(self, duration: float) -> None:
-        """Run for a time.
+    def simulate(self, duration: float, progress: bool = False) -> None:
+        """Run for a time. Ctrl-C stops between two steps.
 
         Parameters
         ----------
         duration : float
             In ms, a whole number of steps of `dt` and not negative.
+        progress : bool
+            Whether to show a progress bar; needs tqdm.
 
         Raises
         ------
@@ -334,8 +393,12 @@ class Network(NotCopyable):
             If the network is not compiled.
         TypeError, ValueError
             If the duration is not as described.
+        FloatingPointError
+            With `check_finite`: after the first step that leaves NaN or infinity in a variable.
+        ImportError
+            If there is no tqdm for the progress bar.
         """
-        self._run(_whole_steps(duration, self._dt))
+        self._run(whole_steps("duration", finite_number("duration", duration), self._dt), progress)
 
     def step(self) -> None:
         """Run one step.
@@ -347,8 +410,59 @@ class Network(NotCopyable):
         """
         self._run(1)
 
+    def every(self, period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
+        """Decorate a function that is called between steps, whenever a period of simulated time has passed.
+
+        Parameters
+        ----------
+        period : float
+            Time between two calls in ms, a whole number of steps.
+        offset, wait : float
+            The first call comes before the step that begins at ``offset + wait``.
+
+        Returns
+        -------
+        decorator
+            The function gets one argument, the number of its call from 0. It may assign rates, parameters and
+            weights. Calls lie at the same times however a run is cut into calls of `simulate`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a time is not as described.
+        """
+        steps = whole_steps("period", positive_number("period", period), self._dt)
+        if steps < 1:
+            raise ValueError(f"period is {period} ms; expected at least one step, {self._dt} ms.")
+        first = sum(
+            whole_steps(name, finite_number(name, value), self._dt)
+            for name, value in (("offset", offset), ("wait", wait))
+        )
+
+        def decorated(function: F) -> F:
+            if not callable(function):
+                raise TypeError(
+                    f"every: got a {type(function).__name__}; expected a function of one argument."
+                )
+            self._callbacks.append(Callback(function, steps, first))
+            return function
+
+        return decorated
+
+    def enable_callbacks(self) -> None:
+        """Call the functions of `every` again."""
+        self._callbacks_enabled = True
+
+    def disable_callbacks(self) -> None:
+        """Do not call the functions of `every` until `enable_callbacks`."""
+        self._callbacks_enabled = False
+
+    def clear_all_callbacks(self) -> None:
+        """Forget all functions of `every`."""
+        self._callbacks.clear()
+
     def reset(self) -> None:
-        """Return to the values, histories and time of `compile`; weights stay as they are.
+        """Return to the values, histories and time of `compile`; monitors are emptied, weights stay.
 
         Raises
         ------
@@ -361,10 +475,63 @@ class Network(NotCopyable):
                 self._fill(population._array(name), initial)
             for sums in population._sums.values():
                 self._fill(sums, 0.0)
-        for history in self._histories.values():
-            self._fill(history, 0.0)
         self._random_generator.bit_generator.state = self._initial_draws
+        for monitor in self._monitors:
+            monitor._reset()
+        self._restart()
+
+    def _restart(self) -> None:
+        """Go to the time before step 0, with histories of what was before."""
         self._steps_done = 0
+        self._pushed.clear()
+        for history in self._histories:
+            if not (isinstance(history.policy, str) and history.policy in OF_MOVIES):
+                self._fill(history.array, history.initial())
+
+    def push_state(self) -> None:
+        """Keep a copy of all values, histories, the time and the source of random numbers, on a stack.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        """
+        self._check_compiled()
+        self._pushed.append(self._state())
+
+    def pop_state(self) -> None:
+        """Return to the state that was pushed last.
+
+        Raises
+        ------
+        StateError
+            If none is left, or the network was compiled again since.
+        """
+        self._check_compiled()
+        if not self._pushed:
+            raise StateError("pop_state: no state was pushed.")
+        self._restore(self._pushed.pop())
+
+    def _state(self) -> _State:
+        """A copy of everything that a run changes."""
+        arrays = [self._fetch(array) for array in self._state_arrays()]
+        draws = self._random_generator.bit_generator.state
+        return _State([(array, array.copy()) for array in arrays], self._steps_done, draws)
+
+    def _restore(self, state: _State) -> None:
+        for array, values in state.values:
+            self._fill(array, values)
+        self._steps_done = state.steps_done
+        self._random_generator.bit_generator.state = state.draws
+
+    def _state_arrays(self) -> list[Array]:
+        """Every array that a run changes: values, sums, histories."""
+        arrays = [
+            array
+            for population in self._populations
+            for array in (*map(population._array, population._declared()), *population._sums.values())
+        ]
+        return arrays + [history.array for history in self._histories]
 
     def _fetch(self, array: Array) -> Array:
         """Return an array of a population, up to date."""
@@ -380,6 +547,14 @@ class Network(NotCopyable):
         if twin is None:
             raise ValueError(f"{name} is not on the device: nothing in a step uses it.")
         return twin
+
+    def _drawn(self, distribution: Distribution, shape: Shape) -> Array:
+        """Draw values for every trial, (B, \\*shape): those of a trial are the same in any batch it is part of."""
+        words = int(self._random_generator.integers(2**63))
+        trials = range(self._first_trial, self._first_trial + self._trials)
+        return np.stack(
+            [distribution.sample(shape, np.random.default_rng([words, trial])) for trial in trials]
+        )
 
     def _fill(self, array: Array, values: Any) -> None:
         """Assign to an array of a population or history."""
@@ -397,12 +572,77 @@ class Network(NotCopyable):
             self._random_generator.bit_generator.state = before
             raise
 
-    def _run(self, steps: int) -> None:
+    def _run(self, steps: int, progress: bool = False) -> None:
+        """Run some steps, in pieces: callbacks come in between, a movie may arrive frame by frame."""
+        self._check_compiled()
+        first, end = self._steps_done, self._steps_done + steps
+        if steps and first == 0:
+            self._check_histories_known()
+        show = progress_bar(steps) if progress else None
+        streaming = any(population._streams for population in self._populations)
+        before = self._state() if streaming else None
+        recordings = [one for monitor in self._monitors for one in monitor._begin(first, steps)]
+        try:
+            while self._steps_done < end:
+                upto = min(self._call_back(), end)
+                if show is not None:
+                    upto = min(upto, self._steps_done + show.piece())
+                self._run_piece(upto, recordings)
+                if show is not None:
+                    show.advance(self._steps_done - first)
+        except MovieError:
+            # What a movie hands over is known only when it is asked: nothing of this run has happened.
+            assert before is not None
+            self._restore(before)
+            raise
+        finally:
+            for monitor in self._monitors:
+                monitor._end(self._steps_done)
+            if show is not None:
+                show.close()
+
+    def _run_piece(self, upto: int, recordings: list[Recording]) -> None:
+        """Run to a step at most, less if a movie has fewer frames ready."""
         runner = self._check_compiled()
+        for population in self._populations:
+            upto = min(upto, population._show(self._steps_done, upto))
         for projection in self._projections:
-            projection._ready_executor()
-        runner.run(self._steps_done, steps)
-        self._steps_done += steps
+            projection._ready_executors()
+        try:
+            runner.run(self._steps_done, upto - self._steps_done, recordings)
+        except NotFinite as found:
+            raise self._not_finite(found, self._steps_done + runner.done) from None
+        finally:
+            self._steps_done += runner.done
+
+    def _call_back(self) -> int:
+        """Call the functions that are due before the next step; return the step before which others are."""
+        upcoming = 2**62
+        for callback in self._callbacks if self._callbacks_enabled else ():
+            wait = callback.first - self._steps_done
+            if wait <= 0 and wait % callback.period == 0:
+                callback.function(-wait // callback.period)
+            upcoming = min(
+                upcoming, self._steps_done + (wait if wait > 0 else wait % callback.period or callback.period)
+            )
+        return upcoming
+
+    def _check_histories_known(self) -> None:
+        for history in self._histories:
+            if isinstance(history.policy, str) and history.policy in OF_MOVIES:
+                raise StateError(
+                    f"history={history.policy!r} of {history.population.name!r} is made from a whole movie: "
+                    "begin with run(movie), or choose another history."
+                )
+
+    def _not_finite(self, found: NotFinite, steps: int) -> FloatingPointError:
+        values = self._fetch(found.check.values)
+        place = tuple(int(entry) for entry in np.unravel_index(found.element, values.shape))
+        trial = "" if self._batch is None else f" of trial {place[0]}"
+        return FloatingPointError(
+            f"{found.check.population!r}: {found.check.variable} is {values[place]} at unit {place[1:]}{trial} after "
+            f"step {steps} (t = {steps * self._dt:.15g} ms), the first value that is not finite."
+        )
 
     def _check_compiled(self) -> Runner:
         if self._runner is None:
@@ -442,67 +682,6 @@ class Network(NotCopyable):
     def _run_dtype(self) -> np.dtype[Any]:
         return self._populations[0].dtype if self._populations else self._dtype
 
-    def _delay_steps(self, projection: BaseProjection) -> int:
-        """Delay of a projection in steps; up to one step is no delay."""
-        exact = projection.delays / self._dt
-        if exact * projection.pre.size >= MOST_UNITS:
-            raise ValueError(
-                f"delays is {projection.delays} ms, {exact} steps of dt = {self._dt} ms: more than can be stored "
-                f"of the {projection.pre.size} units of pre; choose a smaller delay."
-            )
-        steps = math.floor(exact + _tolerance(exact))
-        return steps if steps > 1 else 0
-
-    def _new_histories(self) -> dict[Population, Array]:
-        """One ring buffer per population that is read with a delay, as deep as its deepest reader."""
-        depths: dict[Population, int] = {}
-        for projection in self._projections:
-            delay = self._delay_steps(projection)
-            if delay:
-                depths[projection.pre] = max(delay, depths.get(projection.pre, 0))
-        return {
-            population: np.zeros((depth, *population._shape("r")), dtype=population.dtype)
-            for population, depth in depths.items()
-        }
-
-    def _steps(self, histories: dict[Population, Array], kind: tuple[str, int | None]) -> list[Step]:
-        """Write one step of the network as a flat list (see `schedule`)."""
-        steps: list[Step] = []
-        fed: set[tuple[Population, str]] = set()
-        for projection in self._projections:
-            delay = self._delay_steps(projection)
-            sink = (projection.post, projection.target)
-            steps.append(
-                Project(
-                    executor=projection._ready_executor(kind),
-                    rates=projection.pre._array("r"),
-                    history=histories[projection.pre] if delay else None,
-                    delay=delay,
-                    out=projection.post._sum_array(projection.target),
-                    accumulate=sink in fed,
-                )
-            )
-            fed.add(sink)
-        updates: list[Step] = []
-        for population in self._populations:
-            neuron = population.neuron
-            if neuron is None or not neuron.steps:
-                continue
-            if np.isin(neuron.program().code[:, 0], _NOISE).any():
-                raise ValueError(f"{population!r}: its equations draw noise, which no backend can do yet.")
-            neuron.check_divisors({name: population._array(name) for name in neuron.parameters})
-            arrays = {name: population._array(name) for name in population._declared()}
-            for name, value in neuron.constants.items():
-                one = (1,) * (population.dimension + 1)
-                arrays[name] = shaped_array(f"constants: {name}", value, one, population.dtype)
-            for target in neuron.targets:
-                arrays[f"sum({target})"] = population._sum_array(target)
-                if (population, target) not in fed:
-                    steps.append(ClearSum(population._sum_array(target)))
-            updates.append(Update(neuron, arrays))
-        pushes = [PushHistory(population._array("r"), history) for population, history in histories.items()]
-        return [*steps, *updates, *pushes]
-
 
 def _checked_name(name: str | None, prefix: str, others: Sequence[Population | BaseProjection]) -> str:
     """Return the name given, or a new one: no two of `others` have the same."""
@@ -514,25 +693,20 @@ def _checked_name(name: str | None, prefix: str, others: Sequence[Population | B
     return name or next(word for word in map(f"{prefix}{{}}".format, count(len(others))) if word not in taken)
 
 
-def _tolerance(steps: float) -> float:
-    """How far a quotient of times may lie from the number of steps that is meant: 0.3 / 0.1 must be 3."""
-    return max(1e-6, 1e-15 * steps)
+def _count(name: str, value: Any, least: int) -> int:
+    number = whole_number(name, value)
+    if not least <= number < 2**31:
+        raise ValueError(f"{name} is {number}; expected {least} or more, below 2**31.")
+    return number
 
 
-def _whole_steps(duration: Any, dt: float) -> int:
-    """Number of steps in a time, or an error that says which times are possible."""
-    time = finite_number("duration", duration)
-    if time < 0.0:
-        raise ValueError(f"duration is {time} ms; expected 0 or more.")
-    if time / dt >= 2.0**62:
-        raise ValueError(f"duration is {time} ms, more steps of dt = {dt} ms than can be counted.")
-    steps = round(time / dt)
-    if abs(time / dt - steps) > _tolerance(steps):
-        raise ValueError(
-            f"duration is {time} ms, {time / dt} steps of dt = {dt} ms; expected a whole number of steps, "
-            f"for example {max(steps, 1) * dt:.15g} ms."
-        )
-    return steps
+@dataclass(frozen=True)
+class _State:
+    """Copies of arrays, with the arrays that they belong to."""
+
+    values: list[tuple[Array, Array]]
+    steps_done: int
+    draws: Any
 
 
 _default = Network()
@@ -582,9 +756,29 @@ def compile(backend: str | None = None, threads: int | None = None) -> None:
     _default.compile(backend, threads)
 
 
-def simulate(duration: float) -> None:
+def simulate(duration: float, progress: bool = False) -> None:
     """Run the default network for a time in ms; see `Network.simulate`."""
-    _default.simulate(duration)
+    _default.simulate(duration, progress)
+
+
+def every(period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
+    """Decorate a function that the default network calls between steps; see `Network.every`."""
+    return _default.every(period, offset, wait)
+
+
+def enable_callbacks() -> None:
+    """Call the functions of `every` again; see `Network.enable_callbacks`."""
+    _default.enable_callbacks()
+
+
+def disable_callbacks() -> None:
+    """Do not call the functions of `every` for now; see `Network.disable_callbacks`."""
+    _default.disable_callbacks()
+
+
+def clear_all_callbacks() -> None:
+    """Forget all functions of `every`; see `Network.clear_all_callbacks`."""
+    _default.clear_all_callbacks()
 
 
 def step() -> None:

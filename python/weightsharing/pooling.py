@@ -9,7 +9,7 @@ from .arrays import whole_tuple
 from .description import Operation, PoolingDescription, Shape
 from .expressions import Expression, parse_psp
 from .population import Population
-from .projection import BaseProjection, uniform_delay
+from .projection import BaseProjection, checked_history, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)
 
@@ -58,6 +58,7 @@ class Pooling(BaseProjection):
         extent: int | Shape | None = None,
         delays: float = 0.0,
         stride: int | Shape | None = None,
+        history: Any = "zeros",
     ) -> Pooling:
         """Connect each post unit q to the box of pre that starts at ``q * stride``.
 
@@ -71,6 +72,8 @@ class Pooling(BaseProjection):
         stride : int or tuple of int, optional
             Distance between boxes, default `extent`; less lets them overlap. Boxes that reach outside pre are
             clipped, and a mean divides by what is inside.
+        history : str or array_like
+            What a delay reads before the start, as for `Convolution.connect_filter`.
 
         Returns
         -------
@@ -84,23 +87,26 @@ class Pooling(BaseProjection):
         TypeError, ValueError
             If an argument is not as described or the shapes do not fit; nothing has changed then.
         """
-        return connect_pooling(self, self._psp, extent, stride, delays)
+        return connect_pooling(self, self._psp, extent, stride, delays, history)
 
     def pooling(
         self,
         extent: int | Shape | None = None,
         stride: int | Shape | None = None,
         delays: float = 0.0,
+        history: Any = "zeros",
     ) -> Pooling:
         """Connect as `connect_pooling`, which has the arguments in another order."""
-        return connect_pooling(self, self._psp, extent, stride, delays)
+        return connect_pooling(self, self._psp, extent, stride, delays, history)
 
 
-def connect_pooling(projection: Self, psp: Expression, extent: Any, stride: Any, delays: Any) -> Self:
+def connect_pooling(
+    projection: Self, psp: Expression, extent: Any, stride: Any, delays: Any, history: Any
+) -> Self:
     """Check the arguments of a connect method, and connect `projection` as a pooling."""
     projection._check_free()
     pre, post = projection.pre.geometry, projection.post.geometry
-    delays = uniform_delay(delays)
+    delays, history = uniform_delay(delays), checked_history(projection, history)
     geometry = _core.PoolingGeometry(
         pre=pre,
         post=post,
@@ -110,7 +116,7 @@ def connect_pooling(projection: Self, psp: Expression, extent: Any, stride: Any,
     # Boxes are clipped anyhow; counting the elements of a larger one could overflow.
     within = tuple(map(min, geometry.extent, pre))
     description = PoolingDescription(pre, post, within, tuple(geometry.stride), projection.operation, psp=psp)
-    return projection._connect(description, delays)
+    return projection._connect(description, delays, history)
 
 
 def pooling_psp(psp: Expression) -> Expression:

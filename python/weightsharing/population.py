@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .arguments import whole_number
-from .arrays import Array, converted, frozen, shaped_array
+from .arrays import Array, converted, frozen, real_array, shaped_array
 from .description import Shape
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
+from .schedule import Frames
 
 if TYPE_CHECKING:
     from .network import Network
@@ -42,8 +43,9 @@ class Population(NotCopyable):
     Attributes
     ----------
     r
-        Rates, an array (\\*geometry). Reading gives a read-only copy. Assign a number for all units, an
-        array of this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on.
+        Rates, an array (\\*geometry), in a network with a batch (batch, \\*geometry). Reading gives a
+        read-only copy. Assign a number for all units, an array of this shape, or a distribution (`Uniform`,
+        `Normal`); seen from the next step on. With a batch, an array (\\*geometry) is taken for every trial.
 
     Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
     population is a number.
@@ -78,6 +80,7 @@ class Population(NotCopyable):
             raise ValueError(f"neuron: every population has an attribute {taken[0]!r}; choose another name.")
         self._own_dtype = None if dtype is None else checked_dtype(dtype)
         self._values: dict[str, Array] = {}
+        self._frames: Frames | None = None  # of populations that show a movie
         self._sums: dict[str, Array] = {}
         self._network = current_network() if network is None else network
         with self._network._draws_undone_by_errors():
@@ -199,15 +202,15 @@ class Population(NotCopyable):
 
         Returns
         -------
-        ndarray (\\*geometry)
+        ndarray (\\*geometry), or (batch, \\*geometry)
             Read-only copy.
         """
         if not isinstance(target, str):
             raise TypeError(f"target is a {type(target).__name__}; expected a name such as 'exc'.")
         sums = self._sums.get(target)
         if sums is None:
-            return frozen(np.zeros(self._geometry, self.dtype))
-        return frozen(self._network._fetch(sums)[0].copy())
+            return frozen(np.zeros(self._outer(self._geometry), self.dtype))
+        return frozen(self._network._fetch(sums).reshape(self._outer(self._geometry)).copy())
 
     def device_array(self, name: str = "r") -> Any:
         """Return a variable or parameter where it lies on the CUDA device, without a copy.
@@ -219,7 +222,7 @@ class Population(NotCopyable):
 
         Returns
         -------
-        array of shape (1, \\*geometry)
+        array of shape (batch, \\*geometry), 1 without a batch
             With ``__cuda_array_interface__``, as CuPy's and torch's functions take it. What is written to it
             counts as assigned. It is up to date until the next assignment from Python.
 
@@ -255,30 +258,57 @@ class Population(NotCopyable):
         return {"r": None} if self._neuron is None else self._neuron.attributes
 
     def _read(self, name: str) -> Any:
-        values = self._network._fetch(self._array(name))[0]
-        return frozen(values.copy()) if self._is_local(name) else values.item()
+        shape = self._outer(self._own_shape(name))
+        values = self._network._fetch(self._array(name)).reshape(shape)
+        return frozen(values.copy()) if shape else values.item()
 
     def _assign(self, name: str, values: Any) -> None:
-        shape = self._geometry if self._is_local(name) else ()
+        shape = self._own_shape(name)
         array = self._array(name)
-        with self._network._draws_undone_by_errors() as generator:
+        with self._network._draws_undone_by_errors():
             if isinstance(values, (Uniform, Normal)):
-                values = values.sample(shape, generator)
-            checked = shaped_array(name, values, shape, self.dtype)
+                values = self._network._drawn(values, shape)
+                checked = converted(name, values, self.dtype)
+            else:
+                checked = self._each_trial(name, values, shape)
+            checked = checked.reshape(-1, *array.shape[1:])
             # Before compile() parameters that depend on each other may be assigned one after the other.
             if self._network._compiled_for is not None and self._neuron is not None:
-                present = {key: self._network._fetch(self._array(key))[0] for key in self._neuron.parameters}
+                present = {key: self._network._fetch(self._array(key)) for key in self._neuron.parameters}
                 self._neuron.check_divisors(present | {name: checked}, name)
         self._network._fill(array, checked)
 
-    def _is_local(self, name: str) -> bool:
-        """Whether each unit has its own value."""
+    def _each_trial(self, name: str, values: Any, shape: Shape) -> Array:
+        """Check values of this shape, or with the batch axis in front; returned with a leading axis."""
+        array = real_array(name, values)
+        if self._network.batch is not None and array.shape == (self._network.batch, *shape):
+            return converted(name, array, self.dtype)
+        if array.shape not in ((), shape) and self._network.batch is not None:
+            raise ValueError(
+                f"{name} has the shape {array.shape}; expected {shape}, one number for all, or one of them for each "
+                f"trial: {(self._network.batch, *shape)}."
+            )
+        return shaped_array(name, array, shape, self.dtype)[np.newaxis]
+
+    def _outer(self, shape: Shape) -> Shape:
+        """A shape as the user sees it: with the batch axis if the network has one."""
+        return shape if self._network.batch is None else (self._network.batch, *shape)
+
+    def _locality(self, name: str) -> str:
         declared = self._declared()[name]
-        return declared is None or bool(declared.local)
+        return "local" if declared is None else declared.locality
+
+    def _own_shape(self, name: str) -> Shape:
+        """Shape of one trial's values of a variable or parameter, () for one that is common to all units."""
+        locality = self._locality(name)
+        if locality == "local":
+            return self._geometry
+        return self._geometry[-1:] if locality == "filter" else ()
 
     def _shape(self, name: str) -> Shape:
-        """Shape of the array of a variable or parameter: the batch axis first, 1 without a batch."""
-        return (1, *self._geometry) if self._is_local(name) else (1,) * (self.dimension + 1)
+        """Shape of the array of a variable or parameter: the batch axis first, then as many axes as units have."""
+        own = self._own_shape(name)
+        return (self._network._trials, *(1,) * (self.dimension - len(own)), *own)
 
     def _array(self, name: str) -> Array:
         """The values of a variable or parameter, allocated when first used and then never moved."""
@@ -287,12 +317,19 @@ class Population(NotCopyable):
             declared = self._declared()[name]
             initial = 0.0 if declared is None else declared.initial
             if isinstance(initial, (Uniform, Normal)):
-                drawn = initial.sample(values.shape, self._network.random_generator)
+                drawn = self._network._drawn(initial, values.shape[1:])
                 values[...] = converted(name, drawn, self.dtype)
             elif initial != 0.0:
                 values[...] = shaped_array(name, initial, (), self.dtype)
             self._values[name] = values
         return self._values[name]
+
+    # A population that shows a movie whose frames are not all there yet.
+    _streams = False
+
+    def _show(self, first: int, upto: int) -> int:
+        """Have the frames of the next steps ready; return the step up to which they are."""
+        return upto
 
     def _fetch_all(self) -> None:
         """Bring all values up to date, before another runner takes them over."""
@@ -307,7 +344,11 @@ class Population(NotCopyable):
 
     def _move(self, network: Network, name: str, values: dict[str, Array]) -> None:
         """Join another network, with the values in its dtype."""
-        self._network, self._name, self._values = network, name, values
+        self._network, self._name = network, name
+        self._values = {
+            key: np.ascontiguousarray(np.broadcast_to(array, (network._trials, *array.shape[1:])))
+            for key, array in values.items()
+        }
 
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:

@@ -15,6 +15,7 @@ from .arrays import Array, check_output, converted, frozen, real_array, shaped_a
 from .backends import make_executor, thread_count, usable_backend
 from .backends.cuda import CudaExecutor
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
+from .compilation import HISTORIES
 from .description import (
     OPERATIONS,
     Description,
@@ -132,8 +133,10 @@ class BaseProjection(NotCopyable):
         self._description: Description | None = None
         self._weights: Weights | None = None
         self._geometry: _core.SharedGeometry | None = None
-        self._delays = 0.0
-        self._executor: Executor | None = None
+        self._delays: float | Array = 0.0
+        self._history: Any = "zeros"
+        self._time_taps: int | None = None  # of weights with a time axis
+        self._executors: list[Executor] = []
         self._executor_kind: tuple[str, int | None] | None = None
         self._executor_version = -1
         self._name = pre.network._register_projection(self, name)
@@ -190,8 +193,8 @@ class BaseProjection(NotCopyable):
         return self._pre.dtype
 
     @property
-    def delays(self) -> float:
-        """Delay in ms, the same for all elements."""
+    def delays(self) -> float | Array:
+        """Delay in ms, the same for all elements; of a `PointwiseProjection` perhaps one per post unit."""
         return self._delays
 
     @property
@@ -213,7 +216,8 @@ class BaseProjection(NotCopyable):
     def weights(self) -> Array | tuple[Array, ...]:
         """Weights, read-only; assign new ones of the same shape, they are used from the next step on.
 
-        One filter: its shape. A bank: (filters, \\*filter), or a tuple of arrays when the extents differ.
+        One filter: its shape. A bank: (filters, \\*filter), or a tuple of arrays when the extents differ. With
+        a time axis it is the first axis of each filter, the newest step first.
         Individual weights: (post.size, pre.size) with NaN where there is no synapse.
 
         Raises
@@ -243,11 +247,13 @@ class BaseProjection(NotCopyable):
             weights.assign([self._synapse_values(description, values, exact=True)])
             return
         arrays = filter_arrays(values, description.bank, self.dtype)
-        extents = tuple(array.shape for array in arrays)
-        if extents != description.extents:
+        time = () if self._time_taps is None else (self._time_taps,)
+        shapes = tuple(array.shape for array in arrays)
+        expected = tuple((*time, *extent) for extent in description.extents)
+        if shapes != expected:
             raise ValueError(
-                f"weights: the new filters have the shapes {_brief(extents)}; expected those connected, "
-                f"{_brief(description.extents)}."
+                f"weights: the new filters have the shapes {_brief(shapes)}; expected those connected, "
+                f"{_brief(expected)}."
             )
         weights.assign(arrays)
 
@@ -294,7 +300,7 @@ class BaseProjection(NotCopyable):
             In the order of the weights. Elements outside pre are left out, or listed where the padding finds
             them (``'border'``, ``'reflect'``, ``'wrap'``).
         weights : array (n,)
-            Their weights; 1 for pooling.
+            Their weights; 1 for pooling. With a time axis (time, n), the newest step first.
 
         Raises
         ------
@@ -322,8 +328,9 @@ class BaseProjection(NotCopyable):
         taps = [offsets + middle for offsets, middle in zip(*_taps(description, unit, number), strict=True)]
         ranks, inside = locate(_grid(taps), description.pre, description.padding)
         coordinates = np.stack(np.unravel_index(ranks[inside], description.pre), axis=-1)
-        values = self._with_weights()[1].arrays[number].reshape(prod(extent))
-        return coordinates.astype(np.int64), values[inside]
+        values = self._with_weights()[1].arrays[number]
+        flat = values.reshape(*values.shape[: values.ndim - len(extent)], prod(extent))
+        return coordinates.astype(np.int64), flat[..., inside]
 
     def describe(self) -> Report:
         """Say what is connected and how it is computed.
@@ -356,9 +363,11 @@ class BaseProjection(NotCopyable):
             report["filters"] = _brief(description.extents)
             report["method"] = description.method
             report["padding"] = description.padding
+            if self._time_taps is not None:
+                report["time_taps"] = self._time_taps
         if isinstance(description, PoolingDescription):
             report["extent"], report["stride"] = description.extent, description.stride
-        for key, value in self._ready_executor().describe().items():
+        for key, value in self._ready_executors()[0].describe().items():
             report.setdefault(key, value)
         by_name = self._backend is not None or self.network._backend_by_name
         report["backend_reason"] = (
@@ -483,26 +492,48 @@ class BaseProjection(NotCopyable):
     def _connect(
         self: Self,
         description: Description,
-        delays: float,
+        delays: float | Array,
+        history: Any,
         weights: Weights | None = None,
         geometry: _core.SharedGeometry | None = None,
+        time_taps: int | None = None,
     ) -> Self:
-        self._delays = delays
+        self._delays, self._history, self._time_taps = delays, history, time_taps
         self._weights, self._geometry, self._description = weights, geometry, description
         return self
 
-    def _ready_executor(self, network_kind: tuple[str, int | None] | None = None) -> Executor:
-        """Return the executor with the present weights, on the backend and threads of the network."""
+    def _ready_executors(self, network_kind: tuple[str, int | None] | None = None) -> list[Executor]:
+        """Return the executors with the present weights, on the backend and threads of the network.
+
+        One for each tap along time, the newest first; a projection without time axis has one.
+        """
         description = self._connected()
         backend, threads = network_kind or self.network._kind_in_use
         kind = (self._backend or backend, self._threads or threads)
-        if self._executor is None or self._executor_kind != kind:
-            self._executor = make_executor(description, self.dtype, *kind)
+        if not self._executors or self._executor_kind != kind:
+            taps = range(self._time_taps or 1)
+            self._executors = [make_executor(description, self.dtype, *kind) for _ in taps]
             self._executor_kind, self._executor_version = kind, -1
         if self._weights is not None and self._executor_version != self._weights.version:
-            self._executor.set_weights(self._weights.arrays)
+            for lag, executor in enumerate(self._executors):
+                executor.set_weights(self._weights_at(lag))
             self._executor_version = self._weights.version
-        return self._executor
+        return self._executors
+
+    def _weights_at(self, lag: int) -> list[Array]:
+        """The weights of one tap along time, or all of a projection without time axis."""
+        assert self._weights is not None
+        arrays = self._weights.arrays
+        return arrays if self._time_taps is None else [array[lag] for array in arrays]
+
+    def _ready_executor(self) -> Executor:
+        """The executor of a projection that plain arrays can be given to."""
+        executors = self._ready_executors()
+        if self._time_taps is not None:
+            raise StateError(
+                f"{self!r} has a time axis: it reads a history, which only a network has; use simulate() or run()."
+            )
+        return executors[0]
 
     def _synapse_values(self, synapses: SynapsesDescription, weights: Any, exact: bool) -> Array:
         """Return one weight per synapse: from a number, a distribution, one each, or a whole matrix.
@@ -601,7 +632,7 @@ class Projection(BaseProjection):
         super().__init__(pre, post, target, synapse.psp, synapse.operation, name, backend, threads)
 
     def connect_all_to_all(
-        self, weights: Any, delays: float = 0.0, allow_self_connections: bool = False
+        self, weights: Any, delays: float = 0.0, allow_self_connections: bool = False, history: Any = "zeros"
     ) -> Projection:
         """Connect every pre unit to every post unit.
 
@@ -611,6 +642,8 @@ class Projection(BaseProjection):
             One for all, drawn for each synapse, or an array (post.size, pre.size) or (number of synapses,).
         delays : float
             In ms.
+        history : str or array_like
+            What a delay reads before the start, as for `Convolution.connect_filter`.
         allow_self_connections : bool
             Whether a unit may feed itself; matters only where pre is post.
 
@@ -630,19 +663,27 @@ class Projection(BaseProjection):
         synapses = connectors.all_to_all(
             self.pre.size, self.post.size, self._skips_self(allow_self_connections)
         )
-        return self._connect_synapses(synapses, weights, delays)
+        return self._connect_synapses(synapses, weights, delays, history)
 
-    def connect_one_to_one(self, weights: Any = 1.0, delays: float = 0.0) -> Projection:
+    def connect_one_to_one(
+        self, weights: Any = 1.0, delays: float = 0.0, history: Any = "zeros"
+    ) -> Projection:
         """Connect every pre unit to the post unit of the same rank; the sizes must be equal.
 
         Parameters, result and errors as `connect_all_to_all`; an array of weights may have the shape
         (post.size,).
         """
         self._check_free()
-        return self._connect_synapses(connectors.one_to_one(self.pre.size, self.post.size), weights, delays)
+        synapses = connectors.one_to_one(self.pre.size, self.post.size)
+        return self._connect_synapses(synapses, weights, delays, history)
 
     def connect_fixed_probability(
-        self, probability: float, weights: Any, delays: float = 0.0, allow_self_connections: bool = False
+        self,
+        probability: float,
+        weights: Any,
+        delays: float = 0.0,
+        allow_self_connections: bool = False,
+        history: Any = "zeros",
     ) -> Projection:
         """Connect each pair of units with a probability between 0 and 1, drawn from the network's seed.
 
@@ -656,7 +697,7 @@ class Projection(BaseProjection):
             self._skips_self(allow_self_connections),
             self.network.random_generator,
         )
-        return self._connect_synapses(synapses, weights, delays)
+        return self._connect_synapses(synapses, weights, delays, history)
 
     def connect_gaussian(
         self,
@@ -665,6 +706,7 @@ class Projection(BaseProjection):
         delays: float = 0.0,
         limit: float = 0.01,
         allow_self_connections: bool = False,
+        history: Any = "zeros",
     ) -> Projection:
         """Connect with the weights ``amp * exp(-d**2 / (2 sigma**2))``.
 
@@ -679,6 +721,8 @@ class Projection(BaseProjection):
             Width in normalised coordinates, > 0.
         delays : float
             In ms.
+        history : str or array_like
+            What a delay reads before the start, as for `Convolution.connect_filter`.
         limit : float
             Only weights with ``abs(w) > limit * abs(amp)`` become synapses.
         allow_self_connections : bool
@@ -698,7 +742,7 @@ class Projection(BaseProjection):
         """
         amp = finite_number("amp", amp)
         profile = [(amp, positive_number("sigma", sigma))]
-        return self._connect_profile(profile, amp, delays, limit, allow_self_connections)
+        return self._connect_profile(profile, amp, delays, limit, allow_self_connections, history)
 
     def connect_dog(
         self,
@@ -709,6 +753,7 @@ class Projection(BaseProjection):
         delays: float = 0.0,
         limit: float = 0.01,
         allow_self_connections: bool = False,
+        history: Any = "zeros",
     ) -> Projection:
         """Connect with a difference of Gaussians, as `connect_gaussian`: the one of `amp_pos` and `sigma_pos`
         less the one of `amp_neg` and `sigma_neg`.
@@ -720,9 +765,13 @@ class Projection(BaseProjection):
             (amp_pos, positive_number("sigma_pos", sigma_pos)),
             (-amp_neg, positive_number("sigma_neg", sigma_neg)),
         ]
-        return self._connect_profile(profile, amp_pos - amp_neg, delays, limit, allow_self_connections)
+        return self._connect_profile(
+            profile, amp_pos - amp_neg, delays, limit, allow_self_connections, history
+        )
 
-    def connect_from_matrix(self, weights: Any, delays: float = 0.0, pre_post: bool = False) -> Projection:
+    def connect_from_matrix(
+        self, weights: Any, delays: float = 0.0, pre_post: bool = False, history: Any = "zeros"
+    ) -> Projection:
         """Connect as a matrix says.
 
         Parameters
@@ -731,6 +780,8 @@ class Projection(BaseProjection):
             (post.size, pre.size); NaN or None where there is no synapse.
         delays : float
             In ms.
+        history : str or array_like
+            What a delay reads before the start, as for `Convolution.connect_filter`.
         pre_post : bool
             Whether the matrix is (pre.size, post.size) instead.
 
@@ -748,10 +799,10 @@ class Projection(BaseProjection):
         """
         self._check_free()
         return self._connect_synapses(
-            *connectors.from_matrix(weights, self.pre.size, self.post.size, pre_post), delays
+            *connectors.from_matrix(weights, self.pre.size, self.post.size, pre_post), delays, history
         )
 
-    def connect_from_sparse(self, weights: Any, delays: float = 0.0) -> Projection:
+    def connect_from_sparse(self, weights: Any, delays: float = 0.0, history: Any = "zeros") -> Projection:
         """Connect as a SciPy sparse matrix says.
 
         Parameters
@@ -761,6 +812,8 @@ class Projection(BaseProjection):
             also a stored 0.
         delays : float
             In ms.
+        history : str or array_like
+            What a delay reads before the start, as for `Convolution.connect_filter`.
 
         Returns
         -------
@@ -775,7 +828,9 @@ class Projection(BaseProjection):
             If an argument is not as described.
         """
         self._check_free()
-        return self._connect_synapses(*connectors.from_sparse(weights, self.pre.size, self.post.size), delays)
+        return self._connect_synapses(
+            *connectors.from_sparse(weights, self.pre.size, self.post.size), delays, history
+        )
 
     def _skips_self(self, allow_self_connections: bool) -> bool:
         return self.pre is self.post and not allow_self_connections
@@ -787,6 +842,7 @@ class Projection(BaseProjection):
         delays: float,
         limit: float,
         allow_self_connections: bool,
+        history: Any,
     ) -> Projection:
         self._check_free()
         return self._connect_synapses(
@@ -799,15 +855,18 @@ class Projection(BaseProjection):
                 self._skips_self(allow_self_connections),
             ),
             delays,
+            history,
         )
 
-    def _connect_synapses(self, synapses: connectors.Synapses, weights: Any, delays: float) -> Projection:
-        delays = uniform_delay(delays)
+    def _connect_synapses(
+        self, synapses: connectors.Synapses, weights: Any, delays: Any, history: Any
+    ) -> Projection:
+        delays, history = uniform_delay(delays), checked_history(self, history)
         description = SynapsesDescription(
             self.pre.geometry, self.post.geometry, *synapses, self.operation, psp=self._psp
         )
         values = self._synapse_values(description, weights, exact=False)
-        return self._connect(description, delays, Weights([values]))
+        return self._connect(description, delays, history, Weights([values]))
 
 
 class Copy(BaseProjection):
@@ -855,7 +914,38 @@ def connect_copy(projection: Self, other: BaseProjection) -> Self:
             "they must be the same."
         )
     copied = dataclasses.replace(description, psp=projection._psp, operation=projection.operation)
-    return projection._connect(copied, other.delays, weights, other._geometry)
+    return projection._connect(
+        copied, other._delays, other._history, weights, other._geometry, other._time_taps
+    )
+
+
+def checked_history(projection: BaseProjection, history: Any) -> Any:
+    """Check what stands for the rates before the start: a name, or frames of the pre population."""
+    if isinstance(history, str):
+        if history not in HISTORIES:
+            raise ValueError(
+                f"history is {history!r}; expected one of {', '.join(map(repr, HISTORIES))}, or an array."
+            )
+        return history
+    pre, batch = projection.pre, projection.network.batch
+    frames = converted("history", real_array("history", history), projection.dtype)
+    expected = [pre.geometry, ("steps", *pre.geometry)]
+    if batch is not None:
+        expected.append(("steps", batch, *pre.geometry))
+    if not any(
+        len(shape) == frames.ndim
+        and all(want in ("steps", have) for want, have in zip(shape, frames.shape, strict=True))
+        for shape in expected
+    ):
+        raise ValueError(
+            f"history has the shape {frames.shape}; expected one of {', '.join(map(_spelled, expected))}, the oldest "
+            "step first."
+        )
+    return frozen(frames)
+
+
+def _spelled(shape: tuple[Any, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
 def uniform_delay(delays: Any) -> float:

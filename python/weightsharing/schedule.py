@@ -1,24 +1,26 @@
 """The step of a network as a flat list, and what a backend must provide to run it.
 
-`Network.compile` writes the list once; the runner of a backend repeats it. All arrays are C-contiguous, of
-the network's dtype, and carry a leading batch axis (1 without a batch). They are allocated before the list is
-written and stay where they are until the network is compiled again: Python reads and assigns them in place
-between runs, a runner may keep their addresses as long as it keeps the list alive.
+`compilation` writes the list once per `Network.compile`; the runner of a backend repeats it. All arrays are
+C-contiguous, of the network's dtype, and carry a leading batch axis (1 without a batch). They are allocated
+before the list is written and stay where they are until the network is compiled again: Python reads and
+assigns them in place between runs, a runner may keep their addresses as long as it keeps the list alive.
 
 Time: step `s` counts from 0 at compile and at reset. During step s, ``t = s * dt`` (ms).
 
-Histories: an array (depth, B, \\*geometry) of the rates at the end of earlier steps; the end of step s lies
-in row ``s % depth``. They start as what came before step 0 (zeros). A projection with a delay of n steps
-reads row ``(s - n) % depth``, n <= depth; it still holds step s - n, because `PushHistory` comes last.
+Histories: an array (depth, B, \\*geometry) of earlier rates, those of step s in row ``s % depth``. They start
+as what came before step 0. A reader of step s - n, n <= depth, comes before the `PushHistory` of its step.
 
-Order within a step: all `ClearSum` and `Project`, then all `Update`, then all `PushHistory`.
+The steps are executed in the order of the list; after them the recordings are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .arrays import Array
 from .neuron import Neuron
@@ -65,9 +67,9 @@ class Project:
     history
         (depth, B, \\*pre), or None when `delay` is 0.
     delay
-        In steps: 0, or 2 and more.
+        In steps: with n > 0 the row of step s - n is read.
     out
-        Sum of the target, (B, \\*post).
+        Sum of the target, (B, \\*post), or an array of its own that a `Combine` adds to it.
     accumulate
         False for the first projection of a target: it overwrites the sum of the step before.
     """
@@ -81,6 +83,42 @@ class Project:
 
 
 @dataclass(frozen=True)
+class Combine:
+    """Reduce `values` into `out`, element by element; NaN in either stays.
+
+    Attributes
+    ----------
+    operation
+        ``'sum'``: ``out += values / divisor``. ``'max'``, ``'min'``: the larger or smaller one.
+    """
+
+    values: Array
+    out: Array
+    operation: Literal["sum", "max", "min"]
+    divisor: float = 1.0
+
+
+@dataclass(frozen=True)
+class GatherHistory:
+    """Collect the rates that a projection with one delay per unit reads.
+
+    Attributes
+    ----------
+    rates, history
+        As for `Project`.
+    delays
+        int32 array (units,), in steps: 0 takes `rates`, n > 0 the row of step s - n.
+    out
+        As `rates`.
+    """
+
+    rates: Array
+    history: Array
+    delays: NDArray[np.int32]
+    out: Array
+
+
+@dataclass(frozen=True)
 class Update:
     """Evaluate the equations of one population, in place.
 
@@ -91,29 +129,135 @@ class Update:
     arrays
         Everything the equations name, except ``t`` and ``dt``: variables and parameters under their own name,
         sums as ``sum(target)``. Per unit: (B, \\*geometry); one for the population: (B, 1, ...), as many
-        axes.
+        axes; one per filter: (B, 1, ..., filters).
+    population
+        Number of the population in its network, for its noise.
     """
 
     neuron: Neuron
     arrays: Mapping[str, Array]
+    population: int
 
 
 @dataclass(frozen=True)
 class PushHistory:
-    """Copy the rates at the end of the step into row ``s % depth`` of a history."""
+    """Copy the rates of this moment into row ``s % depth`` of a history."""
 
     rates: Array
     history: Array
 
 
-Step = ClearSum | Project | Update | PushHistory
+@dataclass(frozen=True)
+class FillHistory:
+    """In step 0: copy the rates of this moment into every row of a history."""
+
+    rates: Array
+    history: Array
+
+
+class Frames:
+    """What a timed input shows, and when; may change between runs.
+
+    Attributes
+    ----------
+    frames
+        (n, \\*geometry) or (n, B, \\*geometry), C-contiguous, or None for nothing.
+    starts
+        int64 array (n,), increasing from 0 or more: frame i is set before step ``origin + starts[i]``.
+    period
+        Steps after which the frames begin again, 0: never.
+    origin
+        Step that the starts are counted from.
+    """
+
+    def __init__(self) -> None:
+        self.frames: Array | None = None
+        self.starts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.period = 0
+        self.origin = 0
+
+
+@dataclass(frozen=True)
+class SetInput:
+    """Write the frame of this step, if there is one, over the rates of a population, in every trial."""
+
+    input: Frames
+    rates: Array
+
+
+@dataclass(frozen=True)
+class CheckFinite:
+    """After the step: stop the run if an array holds NaN or infinity (`NotFinite`).
+
+    Attributes
+    ----------
+    population, variable
+        Whose values they are, for the message.
+    """
+
+    values: Array
+    population: str
+    variable: str
+
+
+Step = (
+    ClearSum | Project | Combine | GatherHistory | Update | PushHistory | FillHistory | SetInput | CheckFinite
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Values that are kept during one run.
+
+    Attributes
+    ----------
+    values
+        Array of the schedule, (B, \\*geometry) or as `Update` describes.
+    ranks
+        int64 array of the units that are kept, or None for all.
+    rows
+        (n, B, kept units): row i is written at the end of step ``first + i * period``, as far as there are
+        rows.
+    first, period
+        In steps.
+    """
+
+    values: Array
+    ranks: NDArray[np.int64] | None
+    rows: Array
+    first: int
+    period: int
+
+
+class NotFinite(Exception):
+    """A run stopped because of NaN or infinity in element `element` of the values of `check`."""
+
+    def __init__(self, check: CheckFinite, element: int) -> None:
+        super().__init__(check.population, check.variable, element)
+        self.check, self.element = check, element
 
 
 class Runner(Protocol):
-    """Repeats a list of steps (`backends.make_runner`)."""
+    """Repeats a list of steps (`backends.make_runner`).
 
-    def run(self, first: int, steps: int) -> None:
-        """Run steps ``first`` to ``first + steps - 1``; the network counts, a runner has no clock."""
+    Attributes
+    ----------
+    done
+        Steps that the last `run` completed, also when it raised.
+    """
+
+    done: int
+
+    def run(self, first: int, steps: int, recordings: Sequence[Recording] = ()) -> None:
+        """Run steps ``first`` to ``first + steps - 1``; the network counts, a runner has no clock.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Between two steps, soon after a signal.
+        NotFinite
+            After a step that a `CheckFinite` objects to.
+        """
 
     def fetch(self, array: Array) -> None:
         """Bring an array of the schedule up to date, before Python reads it."""
@@ -124,6 +268,8 @@ class Runner(Protocol):
 
 class HostRunner:
     """Part of every runner that computes on the arrays themselves."""
+
+    done = 0
 
     def fetch(self, array: Array) -> None:
         """Nothing to do: there is one array only."""
@@ -144,11 +290,13 @@ class Schedule:
         float32 or float64.
     dt
         Length of a step in ms.
-    seed
-        Of the network, for the noise of the equations.
+    seed, first_trial
+        Of the network, for the noise of the equations: trial b of the arrays draws as trial
+        ``first_trial + b``.
     """
 
     steps: tuple[Step, ...]
     dtype: Any
     dt: float
     seed: int
+    first_trial: int = 0

@@ -42,13 +42,15 @@ class SharedProjection(BaseProjection):
         first: int | Shape | None = None,
         anchor: int | Shape | None = None,
         algorithm: Algorithm = "auto",
+        time_axis: bool = False,
+        history: Any = "zeros",
     ) -> SharedProjection:
         """Connect with one filter, or with a bank of filters.
 
         Parameters
         ----------
         weights, delays, keep_last_dimension, padding, subsampling
-        strides, dilation, first, anchor, algorithm
+        strides, dilation, first, anchor, algorithm, time_axis, history
             As for `Convolution.connect_filter`; with `multiple` as for `Convolution.connect_filters`.
         method : {'convolution', 'filter'}
             ``'convolution'`` flips the filter: element k meets pre at ``centre - dilation * (k - c)``.
@@ -70,7 +72,7 @@ class SharedProjection(BaseProjection):
         """
         return connect_filters(
             self, weights, method, multiple, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor, algorithm,
+            strides, dilation, first, anchor, algorithm, time_axis, history,
         )  # fmt: skip
 
     def pooling(
@@ -78,12 +80,13 @@ class SharedProjection(BaseProjection):
         extent: int | Shape | None = None,
         stride: int | Shape | None = None,
         delays: float = 0.0,
+        history: Any = "zeros",
     ) -> SharedProjection:
         """Connect as `Pooling.connect_pooling`.
 
         The default psp means ``pre.r`` here. The default operation of this class is ``'sum'``.
         """
-        return connect_pooling(self, pooling_psp(self._psp), extent, stride, delays)
+        return connect_pooling(self, pooling_psp(self._psp), extent, stride, delays, history)
 
     def copy(self, projection: BaseProjection) -> SharedProjection:
         """Connect with the weights of another projection, by reference, as `Copy.connect_copy`."""

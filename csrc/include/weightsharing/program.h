@@ -9,7 +9,8 @@
 namespace weightsharing {
 
 // Register code. A row is (operation, destination, a, b, c): slot numbers, except that `constant` and `load`
-// take an index into the constants or inputs as `a`, and `store` an index into the outputs as destination.
+// take an index into the constants or inputs as `a`, `store` an index into the outputs as destination, and
+// `uniform` and `normal` the occurrence of the draw as `a`.
 class Program {
  public:
   // Throws std::invalid_argument when a row names an unknown operation, slot, constant, input or output.
@@ -18,6 +19,7 @@ class Program {
   std::vector<std::int32_t> code;
   std::vector<double> constants;
   int slots, inputs, outputs;
+  bool draws = false;  // noise: only equations may
 
   static constexpr int row = 5;
   static constexpr int most_slots = 64;

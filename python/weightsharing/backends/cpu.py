@@ -12,7 +12,23 @@ from .. import _core
 from ..arrays import Array
 from ..description import Description, PoolingDescription, SharedDescription
 from ..expressions import Expression, Program
-from ..schedule import ClearSum, HostRunner, Project, PushHistory, Schedule, Update
+from ..schedule import (
+    CheckFinite,
+    ClearSum,
+    Combine,
+    FillHistory,
+    Frames,
+    GatherHistory,
+    HostRunner,
+    NotFinite,
+    Project,
+    PushHistory,
+    Recording,
+    Schedule,
+    SetInput,
+    Step,
+    Update,
+)
 
 
 def shared_geometry(description: SharedDescription) -> _core.SharedGeometry:
@@ -110,18 +126,35 @@ class CpuRunner(HostRunner):
     def __init__(self, schedule: Schedule, threads: int | None = None) -> None:
         self._schedule = _core.Schedule(np.dtype(schedule.dtype).name, schedule.dt, threads or 0)
         self._dt = np.array([schedule.dt], dtype=schedule.dtype)
+        self._seed, self._first_trial = schedule.seed, schedule.first_trial
+        self._inputs: list[tuple[int, Frames]] = []
+        self._checks: list[CheckFinite] = []
         for step in schedule.steps:
-            if isinstance(step, ClearSum):
-                self._schedule.clear(step.out)
-            elif isinstance(step, Project):
-                assert isinstance(step.executor, CpuExecutor)
-                self._schedule.project(
-                    step.executor.engine, step.rates, step.history, step.delay, step.out, step.accumulate
-                )
-            elif isinstance(step, Update):
-                self._update(step)
-            elif isinstance(step, PushHistory):
-                self._schedule.push(step.rates, step.history)
+            self._add(step)
+
+    def _add(self, step: Step) -> None:
+        schedule = self._schedule
+        if isinstance(step, ClearSum):
+            schedule.clear(step.out)
+        elif isinstance(step, Project):
+            assert isinstance(step.executor, CpuExecutor)
+            engine = step.executor.engine
+            schedule.project(engine, step.rates, step.history, step.delay, step.out, step.accumulate)
+        elif isinstance(step, Combine):
+            schedule.combine(step.values, step.out, step.operation, step.divisor)
+        elif isinstance(step, GatherHistory):
+            schedule.gather_history(step.rates, step.history, step.delays, step.out)
+        elif isinstance(step, Update):
+            self._update(step)
+        elif isinstance(step, PushHistory):
+            schedule.push(step.rates, step.history)
+        elif isinstance(step, FillHistory):
+            schedule.fill_history(step.rates, step.history)
+        elif isinstance(step, SetInput):
+            self._inputs.append((schedule.input(step.rates, len(step.rates)), step.input))
+        else:
+            schedule.check_finite(step.values)
+            self._checks.append(step)
 
     def _update(self, step: Update) -> None:
         program = step.neuron.program()
@@ -132,7 +165,27 @@ class CpuRunner(HostRunner):
             None if name == "t" else dt if name == "dt" else step.arrays[name] for name in program.inputs
         ]
         outputs = [step.arrays[name] for name in program.outputs]
-        self._schedule.update(core_program(program), inputs, outputs, batch, rates.size // batch)
+        self._schedule.update(
+            core_program(program),
+            inputs,
+            outputs,
+            batch,
+            rates.size // batch,
+            self._seed,
+            step.population,
+            self._first_trial,
+        )
 
-    def run(self, first: int, steps: int) -> None:
-        self._schedule.run(first, steps)
+    def run(self, first: int, steps: int, recordings: Sequence[Recording] = ()) -> None:
+        schedule = self._schedule
+        for number, shown in self._inputs:
+            schedule.set_frames(number, shown.frames, shown.starts, shown.period, shown.origin)
+        schedule.set_records([(r.values, r.ranks, r.rows, r.first, r.period) for r in recordings])
+        try:
+            found = schedule.run(first, steps)
+        finally:
+            self.done = schedule.done
+            schedule.set_records([])
+        if found is not None:
+            number, element = found
+            raise NotFinite(self._checks[number], element)

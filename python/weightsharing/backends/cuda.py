@@ -15,8 +15,11 @@ import numpy as np
 
 from ..arrays import Array
 from ..description import Description, PoolingDescription, SharedDescription
-from ..schedule import ClearSum, Project, PushHistory, Schedule, Update
+from ..expressions import OPCODES
+from ..schedule import ClearSum, Project, PushHistory, Recording, Schedule, Update
 from .cpu import core_geometry, core_program, core_psp
+
+_NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
 
 
 @cache
@@ -89,6 +92,8 @@ class CudaRunner:
     what the device computes comes back when Python reads it.
     """
 
+    done = 0
+
     def __init__(self, schedule: Schedule) -> None:
         cuda = _module()
         self._twins: dict[int, tuple[Array, Any]] = {}
@@ -117,6 +122,8 @@ class CudaRunner:
                 self._update(step)
             elif isinstance(step, PushHistory):
                 self._schedule.push(self._twin(step.rates), self._twin(step.history, written=True))
+            else:
+                raise ValueError(f"backend 'cuda' cannot do {type(step).__name__} yet; choose 'cpu'.")
 
     def _twin(self, array: Array, written: bool = False) -> Any:
         key = id(array)
@@ -129,6 +136,8 @@ class CudaRunner:
 
     def _update(self, step: Update) -> None:
         program = step.neuron.program()
+        if np.isin(program.code[:, 0], _NOISE).any():
+            raise ValueError("backend 'cuda' cannot draw noise yet; choose 'cpu'.")
         rates = step.arrays["r"]
         batch = rates.shape[0]
         self._each_dt = np.broadcast_to(self._dt, (batch,)).copy()
@@ -139,13 +148,15 @@ class CudaRunner:
         outputs = [self._twin(step.arrays[name], written=True) for name in program.outputs]
         self._schedule.update(core_program(program), inputs, outputs, batch, rates.size // batch)
 
-    def run(self, first: int, steps: int) -> None:
+    def run(self, first: int, steps: int, recordings: Sequence[Recording] = ()) -> None:
+        self.done = 0
         for key in list(self._stale_on_device):
             array, twin = self._twins[key]
             twin.upload(array)
             self._stale_on_device.discard(key)
         self._stale_on_host |= self._written
         self._schedule.run(first, steps)
+        self.done = steps
 
     def fetch(self, array: Array) -> None:
         key = id(array)

@@ -7,7 +7,10 @@ taps; a tap is seen from all post units at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -23,7 +26,24 @@ from ..description import (
     SharedDescription,
     SynapsesDescription,
 )
-from ..schedule import ClearSum, HostRunner, Project, Schedule, Step, Update
+from ..expressions import Draw
+from ..schedule import (
+    CheckFinite,
+    ClearSum,
+    Combine,
+    FillHistory,
+    Frames,
+    GatherHistory,
+    HostRunner,
+    NotFinite,
+    Project,
+    PushHistory,
+    Recording,
+    Schedule,
+    SetInput,
+    Step,
+    Update,
+)
 
 Integers = NDArray[np.int64]
 Array = NDArray[Any]
@@ -526,11 +546,20 @@ class ReferenceRunner(HostRunner):
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
 
-    def run(self, first: int, steps: int) -> None:
+    def run(self, first: int, steps: int, recordings: Sequence[Recording] = ()) -> None:
         """Run steps ``first`` to ``first + steps - 1``."""
-        for number in range(first, first + steps):
-            for step in self.schedule.steps:
-                self._run(step, number)
+        self.done = 0
+        with interrupts_between_steps() as check:
+            for number in range(first, first + steps):
+                for step in self.schedule.steps:
+                    self._run(step, number)
+                for recording in recordings:
+                    self._keep(recording, number)
+                self.done += 1
+                for step in self.schedule.steps:
+                    if isinstance(step, CheckFinite) and not np.isfinite(step.values).all():
+                        raise NotFinite(step, int(np.argmin(np.isfinite(step.values))))
+                check()
 
     def _run(self, step: Step, number: int) -> None:
         if isinstance(step, ClearSum):
@@ -540,7 +569,145 @@ class ReferenceRunner(HostRunner):
             if step.history is not None:
                 rates = step.history[(number - step.delay) % len(step.history)]
             step.executor.run(rates, step.out, step.accumulate)
+        elif isinstance(step, Combine):
+            with np.errstate(all="ignore"):
+                if step.operation == "sum":
+                    step.out[...] += step.values / step.out.dtype.type(step.divisor)
+                else:
+                    combine = np.maximum if step.operation == "max" else np.minimum
+                    combine(step.out, step.values, out=step.out)
+        elif isinstance(step, GatherHistory):
+            self._gather(step, number)
         elif isinstance(step, Update):
-            step.neuron.evaluate(step.arrays, self.schedule.dt, number * self.schedule.dt)
-        else:
+            draw = self._noise(step, number)
+            step.neuron.evaluate(step.arrays, self.schedule.dt, number * self.schedule.dt, draw)
+        elif isinstance(step, PushHistory):
             step.history[number % len(step.history)] = step.rates
+        elif isinstance(step, FillHistory):
+            if number == 0:
+                step.history[...] = step.rates
+        elif isinstance(step, SetInput):
+            self._show(step.input, step.rates, number)
+
+    @staticmethod
+    def _gather(step: GatherHistory, number: int) -> None:
+        delays = step.delays.reshape(step.rates.shape[1:])
+        step.out[...] = step.rates
+        for delay in np.unique(delays[delays > 0]):
+            past = step.history[(number - delay) % len(step.history)]
+            step.out[:, delays == delay] = past[:, delays == delay]
+
+    @staticmethod
+    def _show(shown: Frames, rates: Array, number: int) -> None:
+        place = number - shown.origin
+        if shown.frames is None or place < 0:
+            return
+        if shown.period:
+            place %= shown.period
+        found = np.flatnonzero(shown.starts == place)
+        if found.size:
+            rates[...] = shown.frames[found[0]]
+
+    @staticmethod
+    def _keep(recording: Recording, number: int) -> None:
+        row, rest = divmod(number - recording.first, recording.period)
+        if rest == 0 and 0 <= row < len(recording.rows):
+            values = recording.values.reshape(len(recording.values), -1)
+            recording.rows[row] = values if recording.ranks is None else values[:, recording.ranks]
+
+    def _noise(self, step: Update, number: int) -> Draw:
+        """Return what draws the noise of one population in one step."""
+        rates = step.arrays["r"]
+        trials, units = len(rates), rates[0].size
+        double = rates.dtype == np.float64
+
+        def draw(kind: str, occurrence: int) -> Array:
+            values = np.empty((trials, units), dtype=rates.dtype)
+            for trial in range(trials):
+                key = noise_key(self.schedule.seed, step.population, self.schedule.first_trial + trial)
+                values[trial] = noise(kind, key, units, number, occurrence, double)
+            return values.reshape(rates.shape)
+
+        return draw
+
+
+# --- Specification section 6: noise ------------------------------------------------------------------------
+
+
+def philox(counter: Sequence[ArrayLike], key: tuple[int, int]) -> list[NDArray[np.uint64]]:
+    """Philox4x32-10 (Salmon et al. 2011): four 32-bit words, in arrays of uint64, of four counter words."""
+    low = np.uint64(0xFFFFFFFF)
+    c = [np.asarray(word, dtype=np.uint64) for word in counter]
+    k = [int(word) for word in key]
+    for _ in range(10):
+        first, second = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c = [
+            (second >> np.uint64(32)) ^ c[1] ^ np.uint64(k[0]),
+            second & low,
+            (first >> np.uint64(32)) ^ c[3] ^ np.uint64(k[1]),
+            first & low,
+        ]
+        k = [(k[0] + 0x9E3779B9) % 2**32, (k[1] + 0xBB67AE85) % 2**32]
+    return c
+
+
+def noise_key(seed: int, population: int, trial: int) -> tuple[int, int]:
+    """Return the key of the noise of one trial of one population."""
+    words = philox((population, trial, 0x6E6F6973, 0), (seed % 2**32, seed >> 32))
+    return int(words[0]), int(words[1])
+
+
+def noise(kind: str, key: tuple[int, int], units: int, step: int, occurrence: int, double: bool) -> Array:
+    """Return one raw draw per unit: 'uniform' in [0, 1), or standard 'normal' by Box and Muller.
+
+    A group of four neighbouring units of float32, two of float64, shares the four words of one counter.
+    """
+    per_group = 2 if double else 4
+    group = np.arange(-(-units // per_group), dtype=np.uint64)
+    high = (group >> np.uint64(32)) | np.uint64((step >> 32) << 16)
+    words = philox((group & np.uint64(0xFFFFFFFF), high, step % 2**32, occurrence), key)
+    if double:
+        pairs = [words[1] << np.uint64(32) | words[0], words[3] << np.uint64(32) | words[2]]
+        even = [(pair >> np.uint64(11)).astype(np.float64) * 2.0**-53 for pair in pairs]
+        if kind == "uniform":
+            return np.stack(even, axis=-1).ravel()[:units]
+        return _box_muller(even[0] + 2.0**-53, even[1])[:units]
+    single = [word.astype(np.uint32) for word in words]
+    evenly = [(word >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24) for word in single]
+    if kind == "uniform":
+        return np.stack(evenly, axis=-1).ravel()[:units]
+    positive = [word.astype(np.float32) * np.float32(2.0**-32) + np.float32(2.0**-33) for word in single]
+    radius_from = np.stack([positive[0], positive[2]], axis=-1).ravel()
+    return _box_muller(radius_from, np.stack([evenly[1], evenly[3]], axis=-1).ravel())[:units]
+
+
+def _box_muller(radius_from: Array, turn: Array) -> Array:
+    real = radius_from.dtype.type
+    radius = np.sqrt(real(-2) * np.log(radius_from))
+    angle = real(2 * np.pi) * turn
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).ravel()
+
+
+@contextmanager
+def interrupts_between_steps() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back, and give a function that raises KeyboardInterrupt if it was pressed."""
+    pressed: list[int] = []
+
+    def check() -> None:
+        if pressed:
+            pressed.clear()
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # somebody else's, who decides what it means
+        yield check
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
+    check()

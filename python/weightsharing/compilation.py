@@ -1,0 +1,403 @@
+"""From populations and projections to the flat list of a step: orders, delays, histories."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .arrays import Array, shaped_array
+from .description import Operation
+from .population import MOST_UNITS, Population
+from .schedule import (
+    CheckFinite,
+    ClearSum,
+    Combine,
+    Executor,
+    FillHistory,
+    GatherHistory,
+    Project,
+    PushHistory,
+    SetInput,
+    Step,
+    Update,
+)
+
+if TYPE_CHECKING:
+    from .projection import BaseProjection
+
+UpdateOrder = Literal["synchronous", "feedforward"]
+
+HISTORIES = ("zeros", "ones", "first_frame", "mean", "mirror", "full_copy")
+# Those that are made from a whole movie.
+OF_MOVIES = ("mean", "mirror", "full_copy")
+
+# Taps along time that are added up one after the other; longer sums add such partial sums, so that their
+# rounding error stays small.
+_CHUNK_TAPS = 32
+
+
+@dataclass(eq=False)
+class History:
+    """Earlier rates of one population, and what stands for those before step 0.
+
+    Attributes
+    ----------
+    population, policy
+        Whose rates, and the `history=` of the projections that read them.
+    moment
+        ``'end'``: rates at the end of a step. ``'start'``: rates as the projections of a step read them, which
+        differ from those of the end of the step before where Python or a movie assigned them in between.
+    early
+        Whether a reader comes before the population's own update (feedforward order only).
+    depth
+        In steps.
+    array
+        (depth, B, \\*geometry), step s in row ``s % depth``.
+    """
+
+    population: Population
+    policy: Any
+    moment: Literal["start", "end"]
+    early: bool
+    depth: int = 0
+    array: Array = field(default_factory=lambda: np.zeros(0))
+
+    def initial(self, movie: Array | None = None) -> Array | float:
+        """Return what stands in the array before step 0, oldest first."""
+        if isinstance(self.policy, str) and self.policy in OF_MOVIES:
+            assert movie is not None
+            return before_movie(movie, self.policy, self.depth).reshape(
+                self.depth, -1, *self.population.geometry
+            )
+        if isinstance(self.policy, str):
+            return 1.0 if self.policy == "ones" else 0.0
+        return self._given(np.asarray(self.policy))
+
+    def _given(self, given: Array) -> Array:
+        """The last `depth` frames of an array that the user gave, with the batch axis."""
+        axes = self.population.dimension
+        if given.ndim == axes:
+            return given[np.newaxis, np.newaxis]
+        if len(given) < self.depth:
+            raise ValueError(
+                f"history of {self.population.name!r} has {len(given)} frames; expected at least {self.depth}, as "
+                "many steps as its projections reach back, or a single frame of the geometry."
+            )
+        last = given[len(given) - self.depth :]
+        return last[:, np.newaxis] if given.ndim == axes + 1 else last
+
+
+def before_movie(movie: Array, policy: str, frames: int) -> Array:
+    """Return the frames (frames, \\*frame) that stand before a movie (t, [batch], \\*frame), per trial.
+
+    ``'mean'``: the mean over time and units. ``'mirror'``: the movie backwards, so that its first frame comes
+    twice. ``'full_copy'``: the movie itself. Movies that are too short are repeated.
+    """
+    if policy == "mirror":
+        movie = movie[::-1]
+    times = -(-frames // len(movie))
+    return np.concatenate([movie] * times)[len(movie) * times - frames :]
+
+
+@dataclass
+class Compiled:
+    """One step of a network, and the histories it reads."""
+
+    steps: tuple[Step, ...]
+    histories: tuple[History, ...]
+
+
+def compile_steps(
+    populations: Sequence[Population],
+    projections: Sequence[BaseProjection],
+    executors: Mapping[BaseProjection, Sequence[Executor]],
+    order: UpdateOrder,
+    dt: float,
+    check_finite: bool,
+) -> Compiled:
+    """Write one step of a network as a flat list (see `schedule`).
+
+    Raises
+    ------
+    ValueError
+        If projections of a feedforward network form a cycle without delay, a delay is more than can be stored,
+        or a history does not fit.
+    """
+    return _Compilation(populations, projections, executors, order, dt, check_finite).compiled()
+
+
+def delay_steps(projection: BaseProjection, dt: float, order: UpdateOrder) -> Array | int:
+    """Delay of a projection in steps: one number, or an int32 array with one per post unit.
+
+    In the synchronous order up to one step is no extra delay: the projection reads the rates of the step
+    before anyhow.
+    """
+    with np.errstate(over="ignore"):
+        exact = np.asarray(projection.delays, dtype=np.float64) / dt
+    longest = float(exact.max(initial=0.0))
+    if longest * projection.pre.size >= MOST_UNITS:
+        raise ValueError(
+            f"delays is {projection.delays} ms, {longest} steps of dt = {dt} ms: more than can be stored "
+            f"of the {projection.pre.size} units of pre; choose a smaller delay."
+        )
+    steps = np.floor(exact + tolerance(exact)).astype(np.int32)
+    if order == "synchronous":
+        steps = np.where(steps > 1, steps, 0).astype(np.int32)
+    return steps if steps.ndim else int(steps)
+
+
+def tolerance(steps: Any) -> Any:
+    """How far a quotient of times may lie from the number of steps that is meant: 0.3 / 0.1 must be 3."""
+    return np.maximum(1e-6, 1e-15 * steps)
+
+
+class _Compilation:
+    def __init__(
+        self,
+        populations: Sequence[Population],
+        projections: Sequence[BaseProjection],
+        executors: Mapping[BaseProjection, Sequence[Executor]],
+        order: UpdateOrder,
+        dt: float,
+        check_finite: bool,
+    ) -> None:
+        self.populations, self.projections, self.executors = populations, projections, executors
+        self.order, self.dt, self.check_finite = order, dt, check_finite
+        self.delays = {one: delay_steps(one, dt, order) for one in projections}
+        self.histories: dict[tuple[Any, ...], History] = {}
+        self.fed: set[tuple[Population, str]] = set()
+        self.temporaries: dict[tuple[Any, ...], Array] = {}
+        if order == "feedforward":
+            self.sorted = self._topological()
+        else:
+            self.sorted = list(populations)
+        self.place = {population: place for place, population in enumerate(self.sorted)}
+
+    def compiled(self) -> Compiled:
+        """The list, with histories as deep as their deepest readers."""
+        for projection in self.projections:
+            for history, depth in self._reads(projection):
+                history.depth = max(history.depth, depth)
+        for history in self.histories.values():
+            pre = history.population
+            history.array = np.zeros((history.depth, *pre._shape("r")), dtype=pre.dtype)
+            history.initial(np.zeros((1, *pre._shape("r"))))  # raises if it does not fit
+        steps = list(self._feedforward() if self.order == "feedforward" else self._synchronous())
+        if self.check_finite:
+            steps += self._checks()
+        return Compiled(tuple(steps), tuple(self.histories.values()))
+
+    # --- Orders ---
+
+    def _synchronous(self) -> Iterable[Step]:
+        for population in self.populations:
+            yield from self._shown(population)
+        yield from self._fills(self.histories.values())
+        for projection in self.projections:
+            yield from self._project(projection)
+        # Kept before the updates overwrite them.
+        yield from self._pushes("start")
+        for population in self.populations:
+            yield from self._clears(population)
+        for population in self.populations:
+            yield from self._update(population)
+        yield from self._pushes("end")
+
+    def _feedforward(self) -> Iterable[Step]:
+        for population in self.populations:
+            yield from self._shown(population)
+        yield from self._fills(one for one in self.histories.values() if one.early)
+        for population in self.sorted:
+            for projection in self.projections:
+                if projection.post is population:
+                    yield from self._project(projection)
+            yield from self._clears(population)
+            yield from self._update(population)
+            yield from self._fills(
+                one for one in self.histories.values() if one.population is population and not one.early
+            )
+        yield from self._pushes("end")
+
+    def _topological(self) -> list[Population]:
+        """Populations so that each comes after those it reads in the same step."""
+        reads: dict[Population, list[Population]] = {population: [] for population in self.populations}
+        for projection in self.projections:
+            if np.min(self.delays[projection]) == 0:
+                reads[projection.post].append(projection.pre)
+        ordered: list[Population] = []
+        state: dict[Population, int] = {}
+        for start in self.populations:
+            # Depth first with a stack of its own: chains may be longer than Python's recursion limit.
+            stack = [(start, iter(reads[start]))]
+            if start in state:
+                continue
+            state[start] = 1
+            while stack:
+                population, rest = stack[-1]
+                following = next(rest, None)
+                if following is None:
+                    stack.pop()
+                    state[population] = 2
+                    ordered.append(population)
+                elif following not in state:
+                    state[following] = 1
+                    stack.append((following, iter(reads[following])))
+                elif state[following] == 1:
+                    path = [one for one, _ in stack]
+                    cycle = [*path[path.index(following) :], following][::-1]
+                    raise ValueError(
+                        f"feedforward: the populations {' -> '.join(repr(one.name) for one in cycle)} form a "
+                        f"cycle within one step; give one of its projections a delay of at least dt = {self.dt} ms, or "
+                        "use update='synchronous'."
+                    )
+        return ordered
+
+    # --- Histories ---
+
+    def _reads(self, projection: BaseProjection) -> Iterable[tuple[History, int]]:
+        """Histories that a projection reads, and how many steps they must reach back."""
+        delay = self.delays[projection]
+        longest = int(np.max(delay))
+        taps = projection._time_taps or 1
+        if longest:
+            yield self._history(projection, "end"), longest + taps - 1
+        elif taps > 1:
+            moment: Literal["start", "end"] = "start" if self.order == "synchronous" else "end"
+            yield self._history(projection, moment), taps - 1
+
+    def _history(self, projection: BaseProjection, moment: Literal["start", "end"]) -> History:
+        pre, policy = projection.pre, projection._history
+        early = self.order == "feedforward" and self.place[pre] >= self.place[projection.post]
+        early = early and isinstance(policy, str) and policy == "first_frame"
+        key = (pre, policy if isinstance(policy, str) else id(policy), moment, early)
+        if key not in self.histories:
+            self.histories[key] = History(pre, policy, moment, early)
+        return self.histories[key]
+
+    def _fills(self, histories: Iterable[History]) -> Iterable[Step]:
+        for history in histories:
+            if isinstance(history.policy, str) and history.policy == "first_frame":
+                yield FillHistory(history.population._array("r"), history.array)
+
+    def _pushes(self, moment: Literal["start", "end"]) -> Iterable[Step]:
+        for history in self.histories.values():
+            if history.moment == moment:
+                yield PushHistory(history.population._array("r"), history.array)
+
+    # --- Populations ---
+
+    def _shown(self, population: Population) -> Iterable[Step]:
+        if population._frames is not None:
+            yield SetInput(population._frames, population._array("r"))
+
+    def _clears(self, population: Population) -> Iterable[Step]:
+        for target in population.neuron.targets if population.neuron else ():
+            if (population, target) not in self.fed:
+                yield ClearSum(population._sum_array(target))
+
+    def _update(self, population: Population) -> Iterable[Step]:
+        neuron = population.neuron
+        if neuron is None or not neuron.steps:
+            return
+        neuron.check_divisors({name: population._array(name) for name in neuron.parameters})
+        arrays = {name: population._array(name) for name in population._declared()}
+        for name, value in neuron.constants.items():
+            one = (len(arrays["r"]), *(1,) * population.dimension)
+            arrays[name] = shaped_array(f"constants: {name}", value, one, population.dtype)
+        for target in neuron.targets:
+            arrays[f"sum({target})"] = population._sum_array(target)
+        yield Update(neuron, arrays, self.populations.index(population))
+
+    def _checks(self) -> Iterable[Step]:
+        for population in self.populations:
+            names = population.neuron.variables if population.neuron else ("r",)
+            for name in names:
+                yield CheckFinite(population._array(name), population.name, name)
+
+    # --- Projections ---
+
+    def _project(self, projection: BaseProjection) -> Iterable[Step]:
+        delay = self.delays[projection]
+        out = projection.post._sum_array(projection.target)
+        sink = (projection.post, projection.target)
+        accumulate = sink in self.fed
+        self.fed.add(sink)
+        executors = self.executors[projection]
+        rates = projection.pre._array("r")
+        if isinstance(delay, np.ndarray):
+            if delay.any():
+                past = self._history(projection, "end").array
+                delayed = self._temporary(rates, "delayed")
+                yield GatherHistory(rates, past, delay, delayed)
+                rates = delayed
+            yield Project(executors[0], rates, None, 0, out, accumulate)
+            return
+        histories = [history for history, _ in self._reads(projection)]
+        past_rates = histories[0].array if histories else None
+
+        def tap(lag: int, to: Array, add: bool) -> Step:
+            back = delay + lag
+            return Project(executors[lag], rates, past_rates if back else None, back, to, add)
+
+        if len(executors) == 1:
+            yield tap(0, out, accumulate)
+        elif projection.operation in ("max", "min"):
+            yield from self._extreme_over_time(projection.operation, tap, len(executors), out, accumulate)
+        else:
+            yield from self._sum_over_time(projection.operation, tap, len(executors), out, accumulate)
+
+    def _extreme_over_time(
+        self, operation: Any, tap: Any, taps: int, out: Array, accumulate: bool
+    ) -> Iterable[Step]:
+        best, one = self._temporary(out, "best"), self._temporary(out, "one")
+        yield tap(0, best, False)
+        for lag in range(1, taps):
+            yield tap(lag, one, False)
+            yield Combine(one, best, operation)
+        if not accumulate:
+            yield ClearSum(out)
+        yield Combine(best, out, "sum")
+
+    def _sum_over_time(
+        self, operation: Operation, tap: Any, taps: int, out: Array, accumulate: bool
+    ) -> Iterable[Step]:
+        if operation == "sum" and taps <= _CHUNK_TAPS:
+            for lag in range(taps):
+                yield tap(lag, out, accumulate or lag > 0)
+            return
+        total, part = self._temporary(out, "total"), self._temporary(out, "part")
+        for first in range(0, taps, _CHUNK_TAPS):
+            for lag in range(first, min(first + _CHUNK_TAPS, taps)):
+                yield tap(lag, part if first else total, lag > first)
+            if first:
+                yield Combine(part, total, "sum")
+        if not accumulate:
+            yield ClearSum(out)
+        # Every moment counts the same number of taps, so the mean over all is the mean of the means.
+        yield Combine(total, out, "sum", float(taps) if operation == "mean" else 1.0)
+
+    def _temporary(self, like: Array, use: str) -> Array:
+        """An array that only lives within one projection, shared with those of the same shape."""
+        key = (like.shape, use)
+        if key not in self.temporaries:
+            self.temporaries[key] = np.zeros_like(like)
+        return self.temporaries[key]
+
+
+def whole_steps(name: str, duration: float, dt: float) -> int:
+    """Number of steps in a time, or an error that says which times are possible."""
+    if duration < 0.0:
+        raise ValueError(f"{name} is {duration} ms; expected 0 or more.")
+    if duration / dt >= 2.0**62:
+        raise ValueError(f"{name} is {duration} ms, more steps of dt = {dt} ms than can be counted.")
+    steps = math.floor(duration / dt + 0.5)
+    if abs(duration / dt - steps) > tolerance(steps):
+        raise ValueError(
+            f"{name} is {duration} ms, {duration / dt} steps of dt = {dt} ms; expected a whole number of steps, "
+            f"for example {max(steps, 1) * dt:.15g} ms."
+        )
+    return steps
