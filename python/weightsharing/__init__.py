@@ -21,6 +21,7 @@ from .network import (
     step,
 )
 from .neuron import Neuron
+from .pointwise import PointwiseProjection
 from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
@@ -37,6 +38,7 @@ __all__ = [
     "Network",
     "Neuron",
     "Normal",
+    "PointwiseProjection",
     "Pooling",
     "Population",
     "Projection",

@@ -318,6 +318,10 @@ class Network(NotCopyable):
         self._projections.append(projection)
         return name
 
+    def _forget_projection(self, projection: BaseProjection) -> None:
+        """Take back a projection that could not be connected."""
+        self._projections.remove(projection)
+
     def _adopt(self, population: Population) -> None:
         """Take a population over from the default network."""
         home = population.network

@@ -35,7 +35,7 @@ from .expressions import (
     substitute,
 )
 
-Locality = Literal["local", "population", "constant"]
+Locality = Literal["local", "filter", "population", "constant"]
 Initial = float | Uniform | Normal
 
 _INCREMENTS = {"+=": "add", "-=": "subtract", "*=": "multiply", "/=": "divide"}
@@ -43,7 +43,7 @@ _METHODS = ("explicit", "exponential", "midpoint")
 _OTHER_METHODS = ("implicit", "semiimplicit", "exact", "rk4", "event")
 _VALUED_FLAGS = ("init", "min", "max")
 _TYPES = ("float", "int", "bool")
-_FLAGS = (*_VALUED_FLAGS, "population", "constant", *_TYPES, *_METHODS, *_OTHER_METHODS)
+_FLAGS = (*_VALUED_FLAGS, "filter", "population", "constant", *_TYPES, *_METHODS, *_OTHER_METHODS)
 _RESERVED = ("t", "dt", "pi", "True", "False", "sum", "Uniform", "Normal", *_FLAGS)
 
 
@@ -58,7 +58,8 @@ class Parameter:
     initial
         Its value at first: a number, or a distribution that each unit draws from.
     locality
-        ``'local'``: each unit has its own. ``'population'`` and ``'constant'``: one for all units.
+        ``'local'``: each unit has its own. ``'filter'``: one for each place on the last axis, which units of the
+        same filter of a bank share. ``'population'`` and ``'constant'``: one for all units.
     """
 
     name: str
@@ -116,8 +117,9 @@ class Neuron:
     parameters : str, list of str or dict
         One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are
         numbers, arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon:
-        ``population`` or ``constant`` (one value for all units), ``int``, ``bool``. In a dict, numbers belong
-        to the population.
+        ``population`` or ``constant`` (one value for all units), ``filter`` (one for each place on the last
+        axis, as the biases of a bank of filters), ``int``, ``bool``. In a dict, numbers belong to the
+        population.
     equations : str or list of str
         One equation per line; a line without ``=`` goes on with the equation above. Forms:
 
@@ -555,9 +557,9 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
         if token.text in found:
             raise reader.error(f"{token.text!r} is defined twice", token.position)
         for key, (place, _) in statement.flags.items():
-            if key not in ("population", "constant", *_TYPES):
+            if key not in ("filter", "population", "constant", *_TYPES):
                 raise reader.error(
-                    f"a parameter has no {key!r}; use population, constant, int, bool", place.position
+                    f"a parameter has no {key!r}; use filter, population, constant, int, bool", place.position
                 )
         # Many scripts end the lines of their parameters with commas.
         value = (
@@ -573,7 +575,9 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
 def _locality(statement: _Statement) -> Locality:
     if "constant" in statement.flags:
         return "constant"
-    return "population" if "population" in statement.flags else "local"
+    if "population" in statement.flags:
+        return "population"
+    return "filter" if "filter" in statement.flags else "local"
 
 
 _Functions = dict[str, tuple[tuple[int, int | None], Function]]
@@ -711,6 +715,9 @@ class _Equations:
         if variable in self.parameters or variable in self.constants:
             kind = "parameter" if variable in self.parameters else "constant"
             raise reader.error(f"{variable!r} is a {kind} already", place.position)
+        if "filter" in statement.flags:
+            flag = statement.flags["filter"][0]
+            raise reader.error("filter belongs to parameters; a variable has a value per unit", flag.position)
         methods = [flag for key, (flag, _) in statement.flags.items() if key in _METHODS]
         if methods and (derivative is None or len(methods) > 1):
             raise reader.error(
@@ -889,7 +896,7 @@ class _Equations:
     def check_localities(self) -> None:
         """A variable of the whole population must not depend on the unit."""
         attributes = {**self.parameters, **self.variables}
-        local = {key for key, attribute in attributes.items() if attribute.local}
+        local = {key for key, attribute in attributes.items() if attribute.locality in ("local", "filter")}
         local |= {f"sum({target})" for target in self.targets}
         for step in self.steps:
             leaves = _leaves(step.tree)

@@ -355,7 +355,9 @@ class BaseProjection(NotCopyable):
             target=self.target,
             psp=description.psp.text,
             operation=description.operation,
-            delays=self.delays,
+            delays=self.delays
+            if np.ndim(self.delays) == 0
+            else f"{np.min(self.delays)} to {np.max(self.delays)}",
             dtype=self.dtype.name,
             weights=self.n_weights,
         )

@@ -1,0 +1,101 @@
+"""`PointwiseProjection`: unit to unit, with a delay per unit if need be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import connectors
+from .arrays import Array, frozen, real_array
+from .description import SynapsesDescription
+from .distributions import Normal, Uniform
+from .population import Population
+from .projection import DEFAULT_PSP, BaseProjection, Weights, checked_history, uniform_delay
+
+
+class PointwiseProjection(BaseProjection):
+    """Projection from every pre unit to the post unit of the same rank, connected when it is made.
+
+    Parameters
+    ----------
+    pre, post : Population
+        With as many units.
+    target, name, backend, threads
+        As for `BaseProjection`.
+    weight : float, array_like, Uniform or Normal
+        One for all, or one per unit (\\*post).
+    delays : float or array_like
+        In ms, one for all or one per post unit (\\*post). They are rounded down to whole steps. In a
+        synchronous network up to one step is no extra delay.
+    history : str or array_like
+        What a delay reads before the start, as for `Convolution.connect_filter`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; the network is as it was then.
+    StateError
+        If the network is compiled already.
+
+    Examples
+    --------
+    >>> import weightsharing as ws
+    >>> network = ws.Network(update="feedforward")
+    >>> signal, late = network.create(3), network.create(3, ws.Neuron(equations="r = sum(exc)"))
+    >>> projection = ws.PointwiseProjection(signal, late, "exc", delays=[0.0, 1.0, 2.0])
+    >>> network.compile()
+    >>> signal.r = 1.0
+    >>> network.step()
+    >>> late.r
+    array([1., 0., 0.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        pre: Population,
+        post: Population,
+        target: str,
+        weight: Any = 1.0,
+        delays: Any = 0.0,
+        history: Any = "zeros",
+        name: str | None = None,
+        backend: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(pre, post, target, DEFAULT_PSP, "sum", name, backend, threads)
+        try:
+            self._connect_units(weight, delays, history)
+        except BaseException:
+            self.network._forget_projection(self)
+            raise
+
+    def _connect_units(self, weight: Any, delays: Any, history: Any) -> None:
+        synapses = connectors.one_to_one(self.pre.size, self.post.size)
+        description = SynapsesDescription(self.pre.geometry, self.post.geometry, *synapses, psp=self._psp)
+        checked_delays = self._checked_delays(delays)
+        history = checked_history(self, history)
+        if not isinstance(weight, (Uniform, Normal)):
+            weight = real_array("weight", weight)
+            if weight.shape == self.post.geometry:
+                weight = weight.reshape(self.post.size)
+            if weight.shape not in ((), (self.post.size,)):
+                raise ValueError(
+                    f"weight has the shape {weight.shape}; expected one number, or one per unit of post "
+                    f"{self.post.geometry}."
+                )
+        values = self._synapse_values(description, weight, exact=False)
+        self._connect(description, checked_delays, history, Weights([values]))
+
+    def _checked_delays(self, delays: Any) -> float | Array:
+        if isinstance(delays, (Uniform, Normal)) or np.ndim(delays) == 0:
+            return uniform_delay(delays)
+        times = real_array("delays", delays).astype(np.float64)
+        if times.shape != self.post.geometry:
+            raise ValueError(
+                f"delays has the shape {times.shape}; expected one number, or one per unit of post "
+                f"{self.post.geometry}."
+            )
+        if not (np.isfinite(times) & (times >= 0.0)).all():
+            raise ValueError("delays: expected 0 or a positive number of ms for every unit.")
+        return frozen(times)
