@@ -631,10 +631,10 @@ def test_divisors_in_a_condition_always_count(right):
 
 def test_divisors_of_one_changed_parameter():
     neuron = Neuron("a = 0.0; b = 1.0; c = 1.0", "r = 1/a + 1/b + c")
-    neuron.check_divisors({}, "b")
-    neuron.check_divisors({}, "c")
+    neuron.check_divisors({}, ("b",))
+    neuron.check_divisors({}, ("c",))
     with pytest.raises(ValueError, match=r"a = 0\.0"):
-        neuron.check_divisors({}, "a")
+        neuron.check_divisors({}, ("a",))
 
 
 class Leaky(Neuron):

@@ -13,6 +13,7 @@ from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
+from .views import PopulationView
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Normal",
     "Pooling",
     "Population",
+    "PopulationView",
     "Projection",
     "SharedProjection",
     "StateError",

@@ -485,7 +485,7 @@ class Network(NotCopyable):
             fed.add(sink)
         updates: list[Step] = []
         for population in self._populations:
-            neuron = population.neuron
+            neuron = population.neuron_type
             if neuron is None or not neuron.steps:
                 continue
             if np.isin(neuron.program().code[:, 0], _NOISE).any():

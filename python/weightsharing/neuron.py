@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -300,7 +300,7 @@ class Neuron:
             if divisor.names and divisor.names <= fixed
         )
 
-    def check_divisors(self, values: Mapping[str, Any], changed: str | None = None) -> None:
+    def check_divisors(self, values: Mapping[str, Any], changed: Collection[str] | None = None) -> None:
         """Raise if an equation divides by parameters that make the divisor zero.
 
         Parameters
@@ -310,7 +310,7 @@ class Neuron:
             Divisors that read anything but parameters and constants are not looked at, nor those in a branch
             of a conditional or behind ``and`` and ``or``, which need not count.
         changed
-            Name of the only parameter that is new; default: all are.
+            Names of what is new; default: everything is.
 
         Raises
         ------
@@ -326,7 +326,8 @@ class Neuron:
             self.constants
         )
         for step, divisor in self._divisors:
-            if changed not in (None, *divisor.names) or not divisor.names <= known.keys():
+            new = changed is None or not divisor.names.isdisjoint(changed)
+            if not new or not divisor.names <= known.keys():
                 continue
             result = evaluate_tree(divisor, known, np.dtype(np.float64))
             if np.any(result == 0.0):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .arguments import whole_number
+from .arguments import finite_number, whole_number
 from .arrays import Array, converted, frozen, shaped_array
 from .description import Shape
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
+from .views import PopulationView, view_of
 
 if TYPE_CHECKING:
     from .network import Network
@@ -46,7 +47,7 @@ class Population(NotCopyable):
         array of this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on.
 
     Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
-    population is a number.
+    population is a number. An index, such as ``pop[2:5, :]``, gives a `PopulationView` of some units.
 
     Raises
     ------
@@ -73,7 +74,11 @@ class Population(NotCopyable):
             raise TypeError(f"neuron is a {type(neuron).__name__}; expected a Neuron.")
         self._geometry = _checked_geometry(geometry)
         self._neuron, self._given_name = neuron, name
-        taken = [name for name in self._declared() if name != "r" and hasattr(type(self), name)]
+        taken = [
+            name
+            for name in self._declared()
+            if name != "r" and (hasattr(type(self), name) or hasattr(PopulationView, name))
+        ]
         if taken:
             raise ValueError(f"neuron: every population has an attribute {taken[0]!r}; choose another name.")
         self._own_dtype = None if dtype is None else checked_dtype(dtype)
@@ -152,6 +157,63 @@ class Population(NotCopyable):
             coordinates.append(entry)
         return tuple(reversed(coordinates))
 
+    def normalized_coordinates_from_rank(self, rank: int, norm: float = 1.0) -> tuple[float, ...]:
+        """Return the coordinates of a unit, each axis scaled to run from 0 to `norm`; 0 on an axis of one unit.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rank` is no whole number, there is no such unit, or `norm` is no finite number.
+        """
+        scale = finite_number("norm", norm)
+        coordinates = self.coordinates_from_rank(rank)
+        return tuple(
+            scale * entry / (size - 1) if size > 1 else 0.0
+            for entry, size in zip(coordinates, self._geometry, strict=True)
+        )
+
+    # --- Some of its units ---
+
+    def __getitem__(self, index: Any) -> PopulationView:
+        return view_of(self, index)
+
+    def __iter__(self) -> Iterator[PopulationView]:
+        return (view_of(self, rank) for rank in range(self.size))
+
+    @property
+    def neurons(self) -> Iterator[PopulationView]:
+        """Every unit, in the order of the ranks."""
+        return iter(self)
+
+    def neuron(self, *coordinates: Any) -> PopulationView:
+        """Return a view of one unit.
+
+        Parameters
+        ----------
+        *coordinates : int
+            Its rank, or one coordinate per axis, which may be given as a tuple. Negative ones count from the
+            end.
+
+        Raises
+        ------
+        IndexError
+            If there is no such unit.
+        TypeError
+            If this is no rank, nor one whole number per axis.
+        """
+        index = coordinates[0] if len(coordinates) == 1 else coordinates
+        if isinstance(index, (tuple, list)) and len(index) == self.dimension:
+            index = tuple(index)
+        view = view_of(self, index)
+        if view.geometry != ():
+            raise TypeError(
+                f"neuron: {index!r} is neither a rank of {self!r} nor {self.dimension} coordinates."
+            )
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TypeError(f"{self!r} is no array; read one of its values, such as .r.")
+
     # --- What it belongs to ---
 
     @property
@@ -170,7 +232,7 @@ class Population(NotCopyable):
         return self._network.dtype if self._own_dtype is None else self._own_dtype
 
     @property
-    def neuron(self) -> Neuron | None:
+    def neuron_type(self) -> Neuron | None:
         """Equations of the units, None for a population that holds what it is given."""
         return self._neuron
 
@@ -188,6 +250,49 @@ class Population(NotCopyable):
     @r.setter
     def r(self, values: Any) -> None:
         self._assign("r", values)
+
+    @property
+    def attributes(self) -> list[str]:
+        """Names of the parameters and variables."""
+        return list(self._declared())
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of what only assignments change."""
+        return [] if self._neuron is None else list(self._neuron.parameters)
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of what the equations change; `r` where the neuron gives no parameter of that name."""
+        return ["r"] if self._neuron is None else list(self._neuron.variables)
+
+    def get(self, name: str) -> Any:
+        """Return a variable or parameter, as the attribute of this name.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        self._check_declared(name)
+        return self._read(name)
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Assign several variables and parameters: all of them, or none if one is refused.
+
+        Parameters
+        ----------
+        values : dict
+            Names, and what could be assigned to the attribute of this name.
+
+        Raises
+        ------
+        AttributeError
+            If the neuron has no such variable or parameter.
+        TypeError, ValueError
+            As for an assignment.
+        """
+        self._assign_all(values)
 
     def sum(self, target: str) -> Array:
         """Return what the projections with this target added up to in the last step.
@@ -241,14 +346,12 @@ class Population(NotCopyable):
         return self._read(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if callable(getattr(type(self), name, None)):
+            raise AttributeError(f"{name!r} of a population is a method, which cannot be assigned.")
         if name.startswith("_") or hasattr(type(self), name):
             object.__setattr__(self, name, value)
-        elif name in self._declared():
-            self._assign(name, value)
         else:
-            raise AttributeError(
-                f"{self.name!r} has no attribute {name!r}; its neuron has {', '.join(self._declared())}."
-            )
+            self._assign(name, value)
 
     def _declared(self) -> Mapping[str, Any]:
         """Everything with a value: name, and what the neuron says about it."""
@@ -259,17 +362,45 @@ class Population(NotCopyable):
         return frozen(values.copy()) if self._is_local(name) else values.item()
 
     def _assign(self, name: str, values: Any) -> None:
-        shape = self._geometry if self._is_local(name) else ()
-        array = self._array(name)
+        self._assign_all({name: values})
+
+    def _assign_all(self, values: Mapping[str, Any], view: PopulationView | None = None) -> None:
+        """Assign to all units, or to those of a view; nothing has changed after an error."""
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values is a {type(values).__name__}; expected a dict of names and values.")
+        for name in values:
+            self._check_declared(name)
         with self._network._draws_undone_by_errors() as generator:
-            if isinstance(values, (Uniform, Normal)):
-                values = values.sample(shape, generator)
-            checked = shaped_array(name, values, shape, self.dtype)
+            checked = {name: self._checked(name, given, view, generator) for name, given in values.items()}
             # Before compile() parameters that depend on each other may be assigned one after the other.
             if self._network._compiled_for is not None and self._neuron is not None:
                 present = {key: self._network._fetch(self._array(key))[0] for key in self._neuron.parameters}
-                self._neuron.check_divisors(present | {name: checked}, name)
-        self._network._fill(array, checked)
+                self._neuron.check_divisors(present | checked, checked)
+        for name, array in checked.items():
+            self._network._fill(self._array(name), array)
+
+    def _checked(
+        self, name: str, values: Any, view: PopulationView | None, generator: np.random.Generator
+    ) -> Array:
+        """Return what an assignment means for the array of a variable or parameter."""
+        if view is not None and not self._is_local(name):
+            raise ValueError(
+                f"{name} is common to all units of {self.name!r}, so that it cannot be assigned for some of "
+                "them; assign it to the population."
+            )
+        shape = () if not self._is_local(name) else self._geometry if view is None else view.geometry
+        if isinstance(values, (Uniform, Normal)):
+            values = values.sample(shape, generator)
+        checked = shaped_array(name, values, shape, self.dtype)
+        return checked if view is None else view._placed(checked, self._read(name))
+
+    def _check_declared(self, name: Any) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name is {name!r} ({type(name).__name__}); expected text.")
+        if name not in self._declared():
+            raise AttributeError(
+                f"{self.name!r} has no attribute {name!r}; its neuron has {', '.join(self._declared())}."
+            )
 
     def _is_local(self, name: str) -> bool:
         """Whether each unit has its own value."""
