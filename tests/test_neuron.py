@@ -501,7 +501,7 @@ def test_every_occurrence_draws_once():
         ("equations", "r = 1 : min=0, min=1", None, 15, "given twice"),
         ("equations", "r = 1 : min=", None, 8, "empty"),
         ("equations", "r = 1 : max=q", None, 12, "unknown name"),
-        ("equations", "r = 1 : init=tau", None, 13, "unknown name"),
+        ("equations", "r = 1 : init=tua", None, 13, "unknown name"),
         ("equations", "r = 1 : init=Uniform(2, 1)", None, 13, "min <= max"),
         ("equations", "r = 1; r += 1 : init=2", None, 16, "first equation"),
         ("equations", "t = 1", None, 0, "cannot be used as a name"),

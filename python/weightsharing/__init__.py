@@ -1,12 +1,15 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
 from . import filters
+from .attributes import Parameter, Variable
 from .backends import backends, get_num_threads, set_num_threads
+from .constants import Constant
 from .convolution import Convolution
 from .distributions import Normal, Uniform
 from .errors import StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
+from .models import LeakyIntegrator
 from .network import Network, clear, compile, reset, setup, simulate, step
 from .neuron import Neuron
 from .pooling import Pooling
@@ -18,13 +21,16 @@ from .views import PopulationView
 __version__ = "0.1.0"
 
 __all__ = [
+    "Constant",
     "Convolution",
     "Copy",
     "ExpressionError",
     "ImagePopulation",
+    "LeakyIntegrator",
     "Network",
     "Neuron",
     "Normal",
+    "Parameter",
     "Pooling",
     "Population",
     "PopulationView",
@@ -33,6 +39,7 @@ __all__ = [
     "StateError",
     "Synapse",
     "Uniform",
+    "Variable",
     "__version__",
     "backends",
     "clear",

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .arguments import finite_number, positive_number, whole_number
-from .arrays import Array, converted, shaped_array
+from .arrays import Array, converted
 from .backends import make_runner, thread_count, usable_backend
 from .backends.cuda import CudaRunner
+from .constants import forget_constants
 from .errors import NotCopyable, StateError
 from .expressions import OPCODES
 from .population import MOST_UNITS, Population, checked_dtype
@@ -157,7 +158,7 @@ class Network(NotCopyable):
     def create(
         self,
         geometry: Any = None,
-        neuron: Neuron | None = None,
+        neuron: Neuron | type[Neuron] | None = None,
         name: str | None = None,
         population: Population | None = None,
     ) -> Population:
@@ -492,9 +493,7 @@ class Network(NotCopyable):
                 raise ValueError(f"{population!r}: its equations draw noise, which no backend can do yet.")
             neuron.check_divisors({name: population._array(name) for name in neuron.parameters})
             arrays = {name: population._array(name) for name in population._declared()}
-            for name, value in neuron.constants.items():
-                one = (1,) * (population.dimension + 1)
-                arrays[name] = shaped_array(f"constants: {name}", value, one, population.dtype)
+            arrays |= {name: population._constant_array(name) for name in neuron.constants}
             for target in neuron.targets:
                 arrays[f"sum({target})"] = population._sum_array(target)
                 if (population, target) not in fed:
@@ -546,8 +545,12 @@ def current_network() -> Network:
 
 
 def clear() -> None:
-    """Start a new default network with default settings; objects of the old one keep it."""
+    """Start a new default network with default settings; objects of the old one keep it.
+
+    Neurons that are defined afterwards know no `Constant` from before.
+    """
     global _default
+    forget_constants()
     _default = Network()
 
 

@@ -12,7 +12,9 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from . import attributes
 from .arguments import finite_number
+from .constants import Constant, known_constants
 from .distributions import Normal, Uniform
 from .expressions import (
     FUNCTIONS,
@@ -36,7 +38,8 @@ from .expressions import (
 )
 
 Locality = Literal["local", "population", "constant"]
-Initial = float | Uniform | Normal
+# A string is the name of a parameter that a variable starts from.
+Initial = float | Uniform | Normal | str
 
 _INCREMENTS = {"+=": "add", "-=": "subtract", "*=": "multiply", "/=": "divide"}
 _METHODS = ("explicit", "exponential", "midpoint")
@@ -56,7 +59,8 @@ class Parameter:
     name
         As in the equations.
     initial
-        Its value at first: a number, or a distribution that each unit draws from.
+        Its value at first: a number, or a distribution that each unit draws from; of a variable also the name
+        of a parameter, whose value it starts with.
     locality
         ``'local'``: each unit has its own. ``'population'`` and ``'constant'``: one for all units.
     """
@@ -113,12 +117,12 @@ class Neuron:
 
     Parameters
     ----------
-    parameters : str, list of str or dict
+    parameters : str, list of str, or dict
         One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are
         numbers, arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon:
         ``population`` or ``constant`` (one value for all units), ``int``, ``bool``. In a dict, numbers belong
-        to the population.
-    equations : str or list of str
+        to the population, distributions to each unit, and `Parameter` says more.
+    equations : str, Variable, or list of them
         One equation per line; a line without ``=`` goes on with the equation above. Forms:
 
         - ``r = sum(exc) - 0.5*sum(inh)``: assignment, executed in written order with the newest values.
@@ -126,7 +130,7 @@ class Neuron:
         - ``tau*dv/dt + v = sum(exc) + B``: differential equation, anything linear in ``dv/dt``. Of
           consecutive ones all increments are computed from the old values, then all are applied.
 
-        Flags after a colon: ``init=`` (a number or a distribution, default 0), ``min=``, ``max=``
+        Flags after a colon: ``init=`` (a number, a distribution or a parameter, default 0), ``min=``, ``max=``
         (expressions, applied after the equation), ``population``, ``int``, ``bool``, and for differential
         equations ``explicit`` (Euler, the default), ``exponential`` (exponential Euler; linear in the
         variable), or ``midpoint`` (sums, ``t`` and noise are held during the step).
@@ -138,6 +142,7 @@ class Neuron:
         For people.
     constants : dict, optional
         Further names that equations may read, with their numbers. A parameter of the same name goes first.
+        Every `Constant` can be read without being given here.
 
     Raises
     ------
@@ -167,7 +172,7 @@ class Neuron:
     description: str
     parameters: Mapping[str, Parameter]
     variables: Mapping[str, Variable]
-    constants: Mapping[str, float]
+    constants: Mapping[str, float | Constant]
     targets: tuple[str, ...]
     steps: tuple[Assignment, ...]
     _source: tuple[Any, ...]
@@ -175,7 +180,7 @@ class Neuron:
     def __init__(
         self,
         parameters: str | Sequence[str] | Mapping[str, Any] = "",
-        equations: str | Sequence[str] = "",
+        equations: str | attributes.Variable | Sequence[str | attributes.Variable] = "",
         functions: str | Sequence[str] = "",
         name: str = "",
         description: str = "",
@@ -189,34 +194,32 @@ class Neuron:
                 f"constants is {constants!r} ({type(constants).__name__}); expected a dict of names and numbers."
             )
         for key in constants or {}:
-            _check_key("constants", key)
-            if key == "r":
-                raise ExpressionError("constants: r is the rate of a unit; choose another name.")
-        fixed = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
-        declared = _read_parameters(parameters)
-        text = _joined("equations", equations)
-        block = _Equations(
-            text, declared, _read_functions(functions), tuple(key for key in fixed if key not in declared)
-        )
+            check_constant_name("constants", key)
+        given = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
+        text = _equations_text(equations)
+        fixed: dict[str, float | Constant] = {**_visible(known_constants(), text), **given}
+        declared = _read_parameters(parameters, fixed)
+        fixed = {key: value for key, value in fixed.items() if key not in declared}
+        block = _Equations(text, declared, _read_functions(functions, tuple(fixed)), fixed)
         read = {word for step in block.steps for word in step.tree.names}
+        used = {key: value for key, value in fixed.items() if key in read}
         self.__dict__.update(
             name=name,
             description=description,
             parameters=MappingProxyType(declared),
-            constants=MappingProxyType(
-                {key: fixed[key] for key in fixed if key in read and key not in declared}
-            ),
+            constants=MappingProxyType(used),
             variables=MappingProxyType(block.variables),
             targets=block.targets,
             steps=tuple(block.steps),
             _source=(
                 dict(parameters) if isinstance(parameters, Mapping) else _joined("parameters", parameters),
-                text, _joined("functions", functions), name, description, fixed,
+                text, _joined("functions", functions), name, description, {**fixed, **given},
             ),
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _read_again, (type(self), self._source)
+        *texts, constants = self._source
+        return _read_again, (type(self), (*texts, {key: float(value) for key, value in constants.items()}))
 
     def __copy__(self) -> Neuron:
         return self
@@ -306,7 +309,8 @@ class Neuron:
         Parameters
         ----------
         values
-            Parameters (numbers or arrays) by name; those that are not there have their initial value.
+            Parameters (numbers or arrays) and constants by name; those that are not there have their initial
+            or present value.
             Divisors that read anything but parameters and constants are not looked at, nor those in a branch
             of a conditional or behind ``and`` and ``or``, which need not count.
         changed
@@ -322,9 +326,8 @@ class Neuron:
             for key, parameter in self.parameters.items()
             if isinstance(parameter.initial, float)
         }
-        known |= {key: value for key, value in values.items() if key in self.parameters} | dict(
-            self.constants
-        )
+        known |= self.constants
+        known |= {key: value for key, value in values.items() if key in {*self.parameters, *self.constants}}
         for step, divisor in self._divisors:
             new = changed is None or not divisor.names.isdisjoint(changed)
             if not new or not divisor.names <= known.keys():
@@ -380,6 +383,25 @@ def _joined(argument: str, given: str | Sequence[str]) -> str:
     raise TypeError(
         f"{argument} is {given!r} ({type(given).__name__}); expected a string or a list of strings."
     )
+
+
+def _equations_text(given: str | attributes.Variable | Sequence[str | attributes.Variable]) -> str:
+    entries = [given] if isinstance(given, attributes.Variable) else given
+    if isinstance(entries, (list, tuple)):
+        entries = [entry.text if isinstance(entry, attributes.Variable) else entry for entry in entries]
+    return _joined("equations", entries)  # type: ignore[arg-type]
+
+
+def _visible(constants: Mapping[str, Constant], equations: str) -> dict[str, Constant]:
+    """Constants whose names the equations do not use for variables."""
+    own = set()
+    tokens = [Token("newline", "\n", 0), *Reader("equations", equations).tokens()]
+    for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if first.kind == "newline" and _is_sign(third):
+            own.add(second.text)
+        if first.text[0] == "d" and (second.text, third.text) == ("/", "dt"):
+            own.add(first.text[1:])
+    return {key: value for key, value in constants.items() if key not in own}
 
 
 def _split(tokens: Sequence[Token], separators: str) -> list[list[Token]]:
@@ -501,6 +523,13 @@ def _check_name(reader: Reader, token: Token) -> None:
         raise reader.error(f"{token.text!r} cannot be used as a name", token.position)
 
 
+def check_constant_name(argument: str, key: Any) -> None:
+    """Raise unless a constant can have this name."""
+    _check_key(argument, key)
+    if key == "r":
+        raise ExpressionError(f"{argument}: r is the rate of a unit; choose another name.")
+
+
 def _check_key(argument: str, key: Any) -> None:
     """Raise unless the key of a dict can be written in an equation."""
     if not isinstance(key, str):
@@ -522,33 +551,54 @@ def _text(reader: Reader, statement: _Statement) -> str:
     return " ".join(re.sub(r"#[^\n]*", "", text).split())
 
 
-def _initial(reader: Reader, tokens: Sequence[Token], position: int) -> Initial:
-    """A number, arithmetic of numbers, or a distribution of such."""
+_Numbers = Mapping[str, float | Constant]
+
+
+def _initial(
+    reader: Reader, tokens: Sequence[Token], position: int, known: _Numbers
+) -> float | Uniform | Normal:
+    """Arithmetic of numbers and known names, or a distribution of such."""
     if len(tokens) > 2 and tokens[0].text in ("Uniform", "Normal") and tokens[-1].text == ")":
-        numbers = [_number(reader, piece, tokens[1].position) for piece in _split(tokens[2:-1], ",")]
+        numbers = [_number(reader, piece, tokens[1].position, known) for piece in _split(tokens[2:-1], ",")]
         try:
             return Uniform(*numbers) if tokens[0].text == "Uniform" else Normal(*numbers)
         except (TypeError, ValueError) as error:
             raise reader.error(str(error), tokens[0].position) from None
-    return _number(reader, tokens, position)
+    return _number(reader, tokens, position, known)
 
 
-def _number(reader: Reader, tokens: Sequence[Token], position: int) -> float:
-    return float(Reader(reader.label, reader.text).parse(tokens, position).value or 0.0)
+def _number(reader: Reader, tokens: Sequence[Token], position: int, known: _Numbers) -> float:
+    tree = Reader(reader.label, reader.text, tuple(known)).parse(tokens, position)
+    return float(evaluate_tree(tree, known, np.dtype(np.float64)))
 
 
-def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Parameter]:
+def _read_parameters(
+    given: str | Sequence[str] | Mapping[str, Any], constants: _Numbers
+) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     if isinstance(given, Mapping):
         for key, value in given.items():
             _check_key("parameters", key)
-            if isinstance(value, (Uniform, Normal)):
-                found[key] = Parameter(key, value, "local")
-            else:
-                number = (
+            locality, kind = (
+                "local" if key == "r" or isinstance(value, (Uniform, Normal)) else "population",
+                "float",
+            )
+            if isinstance(value, attributes.Parameter):
+                (locality, kind), value = value.flags, value.value
+            if isinstance(value, str):
+                if value not in constants:
+                    raise TypeError(
+                        f"parameters: {key} is {value!r}; expected a number, a distribution or the name of a "
+                        f"constant ({', '.join(constants) or 'there is none'})."
+                    )
+                value = float(constants[value])
+            elif not isinstance(value, (Uniform, Normal)):
+                value = (
                     float(value) if isinstance(value, bool) else finite_number(f"parameters: {key}", value)
                 )
-                found[key] = Parameter(key, number, "local" if key == "r" else "population")
+            if kind == "int" and not (isinstance(value, float) and value.is_integer()):
+                raise ExpressionError(f"parameters: {key} is of type int, but its value is {value}.")
+            found[key] = Parameter(key, value, "local" if locality == "local" else "population")
         return found
     reader = Reader("parameters", _joined("parameters", given))
     for statement in _statements(reader):
@@ -564,7 +614,7 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
         value = (
             statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
         )
-        initial = _initial(reader, value, _end(statement))
+        initial = _initial(reader, value, _end(statement), constants)
         if "int" in statement.flags and not (isinstance(initial, float) and initial.is_integer()):
             raise reader.error(f"{token.text!r} is flagged int, but its value is {initial}", token.position)
         found[token.text] = Parameter(token.text, initial, _locality(statement))
@@ -580,7 +630,7 @@ def _locality(statement: _Statement) -> Locality:
 _Functions = dict[str, tuple[tuple[int, int | None], Function]]
 
 
-def _read_functions(given: str | Sequence[str]) -> _Functions:
+def _read_functions(given: str | Sequence[str], constants: tuple[str, ...]) -> _Functions:
     found: _Functions = dict(FUNCTIONS)
     reader = Reader("functions", _joined("functions", given))
     for statement in _statements(reader):
@@ -599,7 +649,7 @@ def _read_functions(given: str | Sequence[str]) -> _Functions:
         for key, (place, _) in statement.flags.items():
             if key != "float":
                 raise reader.error(f"a function has no {key!r}; all its values are float", place.position)
-        scope = Reader("functions", reader.text, tuple(arguments), found)
+        scope = Reader("functions", reader.text, (*arguments, *constants), found)
         body = scope.parse(statement.right, _end(statement))
         found[function] = ((len(arguments), len(arguments)), _inlined(arguments, body))
     return found
@@ -631,7 +681,7 @@ class _Equations:
         text: str,
         parameters: Mapping[str, Parameter],
         functions: _Functions,
-        constants: tuple[str, ...],
+        constants: _Numbers,
     ) -> None:
         self.reader = Reader("equations", text)
         self.parameters = parameters
@@ -721,13 +771,28 @@ class _Equations:
             initial: Initial = 0.0
             if "init" in statement.flags:
                 flag, tokens = statement.flags["init"]
-                initial = _initial(reader, tokens, flag.position)
+                initial = self.initial(tokens, flag.position, _locality(statement))
             self.variables[variable] = Variable(variable, initial, _locality(statement))
             return
         for key in ("init", "population", "constant"):
             if key in statement.flags:
                 flag = statement.flags[key][0]
                 raise reader.error(f"{key} belongs to the first equation of {variable!r}", flag.position)
+
+    def initial(self, tokens: Sequence[Token], position: int, locality: Locality) -> Initial:
+        """What a variable starts with; a parameter alone may be drawn or assigned until compile()."""
+        parameter = self.parameters.get(tokens[0].text) if len(tokens) == 1 else None
+        if parameter is not None:
+            if parameter.local and locality != "local":
+                raise self.reader.error(
+                    f"{parameter.name!r} differs between units, which a variable of the population cannot",
+                    tokens[0].position,
+                )
+            return parameter.name
+        numbers = {
+            key: entry.initial for key, entry in self.parameters.items() if isinstance(entry.initial, float)
+        }
+        return _initial(self.reader, tokens, position, {**self.constants, **numbers})
 
     def uniform(self, arguments: Sequence[Node]) -> Node:
         low, high = arguments

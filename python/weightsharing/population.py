@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from .arguments import finite_number, whole_number
 from .arrays import Array, converted, frozen, shaped_array
+from .constants import Constant
 from .description import Shape
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
@@ -32,7 +33,7 @@ class Population(NotCopyable):
     geometry : int or tuple of int
         Number of units along each axis; C order, the last axis is the fastest.
     neuron : Neuron, optional
-        Equations of the units. Without one the population holds the rates it is given.
+        Equations of the units, or a class of ready-made ones. Without one the population holds the rates it is given.
     name : str, optional
         Shown in messages; default ``pop0``, ``pop1``, ...
     dtype : dtype, optional
@@ -61,7 +62,7 @@ class Population(NotCopyable):
     def __init__(
         self,
         geometry: int | Sequence[int],
-        neuron: Neuron | None = None,
+        neuron: Neuron | type[Neuron] | None = None,
         name: str | None = None,
         dtype: DTypeLike | None = None,
         network: Network | None = None,
@@ -70,6 +71,8 @@ class Population(NotCopyable):
 
         if network is not None and not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; expected a Network.")
+        if isinstance(neuron, type) and issubclass(neuron, Neuron):
+            neuron = neuron()
         if neuron is not None and not isinstance(neuron, Neuron):
             raise TypeError(f"neuron is a {type(neuron).__name__}; expected a Neuron.")
         self._geometry = _checked_geometry(geometry)
@@ -84,6 +87,8 @@ class Population(NotCopyable):
         self._own_dtype = None if dtype is None else checked_dtype(dtype)
         self._values: dict[str, Array] = {}
         self._sums: dict[str, Array] = {}
+        self._constants: dict[str, Array] = {}
+        self._assigned: set[str] = set()
         self._network = current_network() if network is None else network
         with self._network._draws_undone_by_errors():
             for attribute, declared in self._declared().items():
@@ -91,9 +96,12 @@ class Population(NotCopyable):
                     continue
                 if isinstance(declared.initial, (Uniform, Normal)):
                     self._array(attribute)  # drawn now, so that reading values changes no later draw
-                else:
+                elif not isinstance(declared.initial, str):
                     shaped_array(attribute, declared.initial, (), self.dtype)  # raises if it does not fit
             self._name = self._network._register_population(self, name)
+        for value in () if self._neuron is None else self._neuron.constants.values():
+            if isinstance(value, Constant):
+                value._readers.add(self)
 
     # --- Geometry ---
 
@@ -378,6 +386,15 @@ class Population(NotCopyable):
                 self._neuron.check_divisors(present | checked, checked)
         for name, array in checked.items():
             self._network._fill(self._array(name), array)
+        self._assigned |= checked.keys()
+        if self._network._compiled_for is None:
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Give variables whose `init` names a parameter its present value."""
+        for name, declared in self._declared().items():
+            if declared is not None and isinstance(declared.initial, str) and name not in self._assigned:
+                self._array(name)[...] = self._array(declared.initial)
 
     def _checked(
         self, name: str, values: Any, view: PopulationView | None, generator: np.random.Generator
@@ -417,13 +434,31 @@ class Population(NotCopyable):
             values = np.zeros(self._shape(name), dtype=self.dtype)
             declared = self._declared()[name]
             initial = 0.0 if declared is None else declared.initial
-            if isinstance(initial, (Uniform, Normal)):
+            if isinstance(initial, str):
+                values[...] = self._array(initial)
+            elif isinstance(initial, (Uniform, Normal)):
                 drawn = initial.sample(values.shape, self._network.random_generator)
                 values[...] = converted(name, drawn, self.dtype)
             elif initial != 0.0:
                 values[...] = shaped_array(name, initial, (), self.dtype)
             self._values[name] = values
         return self._values[name]
+
+    def _constant_array(self, name: str) -> Array:
+        """The present value of a constant, in an array that is allocated when first used and never moved."""
+        if name not in self._constants:
+            self._constants[name] = np.zeros((1,) * (self.dimension + 1), dtype=self.dtype)
+        assert self._neuron is not None
+        value = shaped_array(f"constants: {name}", self._neuron.constants[name], (), self.dtype)
+        self._network._fill(self._constants[name], value)
+        return self._constants[name]
+
+    def _check_constant(self, name: str, value: float) -> None:
+        """Raise if a constant cannot have this value."""
+        shaped_array(f"Constant {name!r}", value, (), self.dtype)
+        if self._network._compiled_for is not None and self._neuron is not None:
+            present = {key: self._network._fetch(self._array(key))[0] for key in self._neuron.parameters}
+            self._neuron.check_divisors(present | {name: value}, (name,))
 
     def _fetch_all(self) -> None:
         """Bring all values up to date, before another runner takes them over."""
@@ -439,6 +474,7 @@ class Population(NotCopyable):
     def _move(self, network: Network, name: str, values: dict[str, Array]) -> None:
         """Join another network, with the values in its dtype."""
         self._network, self._name, self._values = network, name, values
+        self._constants = {}
 
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
