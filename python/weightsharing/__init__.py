@@ -11,7 +11,7 @@ from .expressions import ExpressionError
 from .images import ImagePopulation
 from .models import LeakyIntegrator
 from .network import Network, clear, compile, reset, setup, simulate, step
-from .neuron import Neuron
+from .neuron import Neuron, add_function
 from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
@@ -41,6 +41,7 @@ __all__ = [
     "Uniform",
     "Variable",
     "__version__",
+    "add_function",
     "backends",
     "clear",
     "compile",

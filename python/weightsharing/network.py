@@ -20,11 +20,11 @@ from .backends.cuda import CudaRunner
 from .constants import forget_constants
 from .errors import NotCopyable, StateError
 from .expressions import OPCODES
+from .neuron import Neuron, forget_functions
 from .population import MOST_UNITS, Population, checked_dtype
 from .schedule import ClearSum, Project, PushHistory, Runner, Schedule, Step, Update
 
 if TYPE_CHECKING:
-    from .neuron import Neuron
     from .projection import BaseProjection, Synapse
 
 _NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
@@ -547,10 +547,11 @@ def current_network() -> Network:
 def clear() -> None:
     """Start a new default network with default settings; objects of the old one keep it.
 
-    Neurons that are defined afterwards know no `Constant` from before.
+    Neurons that are defined afterwards know no `Constant` and no added function from before.
     """
     global _default
     forget_constants()
+    forget_functions()
     _default = Network()
 
 

@@ -47,7 +47,10 @@ _OTHER_METHODS = ("implicit", "semiimplicit", "exact", "rk4", "event")
 _VALUED_FLAGS = ("init", "min", "max")
 _TYPES = ("float", "int", "bool")
 _FLAGS = (*_VALUED_FLAGS, "population", "constant", *_TYPES, *_METHODS, *_OTHER_METHODS)
-_RESERVED = ("t", "dt", "pi", "True", "False", "sum", "Uniform", "Normal", *_FLAGS)
+_RESERVED = (
+    "t", "dt", "pi", "True", "False", "true", "false", "sum", "Uniform", "Normal", *_VALUED_FLAGS, *_TYPES,
+)  # fmt: skip
+_SPIKING = ("spike", "axon_spike", "reset", "axon_reset", "refractory")
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,12 @@ class Neuron:
         name: str = "",
         description: str = "",
         constants: Mapping[str, float] | None = None,
+        **others: Any,
     ) -> None:
+        for word in others:
+            if word in _SPIKING:
+                raise TypeError(f"{word}: spiking neurons are not available, all neurons are rate-coded.")
+            raise TypeError(f"Neuron has no argument {word!r}.")
         for argument, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
                 raise TypeError(f"{argument} is {value!r} ({type(value).__name__}); expected a string.")
@@ -195,8 +203,9 @@ class Neuron:
             )
         for key in constants or {}:
             check_constant_name("constants", key)
+        text, own = _equations_text(equations), _joined("functions", functions)
+        functions = "\n".join([*_used_functions(own, text), own])
         given = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
-        text = _equations_text(equations)
         fixed: dict[str, float | Constant] = {**_visible(known_constants(), text), **given}
         declared = _read_parameters(parameters, fixed)
         fixed = {key: value for key, value in fixed.items() if key not in declared}
@@ -213,7 +222,7 @@ class Neuron:
             steps=tuple(block.steps),
             _source=(
                 dict(parameters) if isinstance(parameters, Mapping) else _joined("parameters", parameters),
-                text, _joined("functions", functions), name, description, {**fixed, **given},
+                text, functions, name, description, {**fixed, **given},
             ),
         )  # fmt: skip
 
@@ -367,12 +376,16 @@ def _divisors(tree: Node) -> Iterable[Node]:
 
 @dataclass(frozen=True)
 class _Statement:
-    """``left sign right : flags``; a flag's value is its tokens, none for a word alone."""
+    """``left sign right : flags``; a flag's value is its tokens, none for a word alone.
+
+    `types` are the flags that name one, as often and in the order in which they are given.
+    """
 
     left: Sequence[Token]
     sign: Token
     right: Sequence[Token]
     flags: Mapping[str, tuple[Token, Sequence[Token]]]
+    types: Sequence[Token]
 
 
 def _joined(argument: str, given: str | Sequence[str]) -> str:
@@ -437,7 +450,9 @@ def _statements(reader: Reader) -> list[_Statement]:
 def _without_flags(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:
     """Tokens before and after the colon that begins the flags."""
     for at, token in enumerate(tokens):
-        if token.text == ":" and at + 1 < len(tokens) and tokens[at + 1].text in _FLAGS:
+        if token.text != ":" or (at and tokens[at - 1].text == "else"):
+            continue
+        if at + 1 < len(tokens) and tokens[at + 1].text in _FLAGS:
             after = tokens[at + 2].text if at + 2 < len(tokens) else ","
             # `rk4` and the like are followed by a comma or nothing, `event-driven` by more.
             if after in ("=", ",") or tokens[at + 1].text in _OTHER_METHODS:
@@ -456,6 +471,7 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         raise reader.error("this bracket is not closed", opened[-1].position)
     body, flag_tokens = _without_flags(tokens)
     flags: dict[str, tuple[Token, Sequence[Token]]] = {}
+    types: list[Token] = []
     for piece in _split(flag_tokens, ","):
         if not piece:
             continue
@@ -475,6 +491,7 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         if key.text in flags and key.text not in _TYPES:
             raise reader.error(f"the flag {key.text!r} is given twice", key.position)
         flags.setdefault(key.text, (key, piece[2:]))
+        types += [key] if key.text in _TYPES else []
     colon = _colon_of_flags(body)
     if colon + 1 < len(body):
         raise _unknown_flag(reader, body[colon + 1])
@@ -483,7 +500,7 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         place = body[signs[1]] if len(signs) > 1 else (body or tokens)[0]
         raise reader.error("each definition needs one = with something before it", place.position)
     at = signs[0]
-    return _Statement(body[:at], body[at], body[at + 1 :], flags)
+    return _Statement(body[:at], body[at], body[at + 1 :], flags, types)
 
 
 def _colon_of_flags(tokens: Sequence[Token]) -> int:
@@ -627,6 +644,7 @@ def _locality(statement: _Statement) -> Locality:
     return "population" if "population" in statement.flags else "local"
 
 
+_added_functions: dict[str, str] = {}
 _Functions = dict[str, tuple[tuple[int, int | None], Function]]
 
 
@@ -642,21 +660,84 @@ def _read_functions(given: str | Sequence[str], constants: tuple[str, ...]) -> _
         if not named or brackets != ["(", ")"] or statement.sign.text != "=":
             raise reader.error("expected a definition such as 'f(x, y) = x*y'", left[0].position)
         for token in names:
-            _check_name(reader, token)
+            # Functions see nothing but their arguments and constants, so that t may be one of them.
+            if token.text != "t" or token is names[0]:
+                _check_name(reader, token)
         function, *arguments = (token.text for token in names)
         if len(set(arguments)) < len(arguments):
             raise reader.error("an argument is named twice", left[2].position)
         for key, (place, _) in statement.flags.items():
-            if key != "float":
-                raise reader.error(f"a function has no {key!r}; all its values are float", place.position)
+            if key not in _TYPES:
+                raise reader.error(f"a function has no {key!r}, only types", place.position)
+        types = [token.text for token in statement.types] or ["float"] * len(names)
+        if len(types) != len(names):
+            raise reader.error(
+                f"expected {len(names)} types, of the value and of each argument, or none",
+                statement.types[-1].position,
+            )
         scope = Reader("functions", reader.text, (*arguments, *constants), found)
         body = scope.parse(statement.right, _end(statement))
-        found[function] = ((len(arguments), len(arguments)), _inlined(arguments, body))
+        found[function] = ((len(arguments), len(arguments)), _inlined(arguments, types, body))
     return found
 
 
-def _inlined(arguments: Sequence[str], body: Node) -> Function:
-    return lambda values: substitute(body, dict(zip(arguments, values, strict=True)))
+def add_function(function: str) -> None:
+    """Define a function for the equations and functions of all neurons that are defined afterwards.
+
+    Parameters
+    ----------
+    function : str
+        Such as ``'sigmoid(x) = 1/(1 + exp(-x))'``; it may use constants and functions that were added before.
+        A neuron's own function of the same name goes first, and so does one that is added later. ``clear()``
+        takes it away.
+
+    Raises
+    ------
+    TypeError
+        If this is no string.
+    ExpressionError
+        If it is not the definition of one function.
+    """
+    if not isinstance(function, str):
+        raise TypeError(f"function is {function!r} ({type(function).__name__}); expected text.")
+    statements = _statements(Reader("functions", function))
+    if len(statements) != 1:
+        raise ExpressionError(
+            f"functions: {function!r} has {len(statements)} definitions; add one at a time."
+        )
+    _read_functions("\n".join([*_added_functions.values(), function]), tuple(known_constants()))
+    defined = statements[0].left[0].text
+    _added_functions.pop(defined, None)
+    _added_functions[defined] = function
+
+
+def forget_functions() -> None:
+    """Take all added functions away from neurons that are defined from now on."""
+    _added_functions.clear()
+
+
+def _used_functions(own: str, equations: str) -> list[str]:
+    """Added functions that a neuron's texts call, in the order in which they were added."""
+    used: list[str] = []
+    for function, text in reversed(_added_functions.items()):
+        if any(re.search(rf"\b{function}\s*\(", caller) for caller in (own, equations, *used)):
+            used.insert(0, text)
+    return used
+
+
+def _inlined(arguments: Sequence[str], types: Sequence[str], body: Node) -> Function:
+    def call(values: Sequence[Node]) -> Node:
+        typed = [_typed(kind, value) for kind, value in zip(types[1:], values, strict=True)]
+        return _typed(types[0], substitute(body, dict(zip(arguments, typed, strict=True))))
+
+    return call
+
+
+def _typed(kind: str, tree: Node) -> Node:
+    """Bring a value to a type, as C does."""
+    if kind == "int":
+        return build("select", build("less", tree, ZERO), build("ceil", tree), build("floor", tree))
+    return build("not_equal", tree, ZERO) if kind == "bool" else tree
 
 
 # ------------------------------------------------------------------------------------ statements to steps
@@ -828,11 +909,8 @@ class _Equations:
     def bounded(self, statement: _Statement, variable: str, tree: Node) -> Assignment:
         """The assignment of a statement, with its type and bounds."""
         text = _text(self.reader, statement)
-        if "int" in statement.flags:
-            whole = (build("ceil", tree), build("floor", tree))
-            tree = build("select", build("less", tree, ZERO), *whole)
-        if "bool" in statement.flags:
-            tree = build("not_equal", tree, ZERO)
+        for kind in statement.flags:
+            tree = _typed(kind, tree)
         bounds = {
             key: Expression(text, self.parse(tokens, flag.position))
             for key, (flag, tokens) in statement.flags.items()
