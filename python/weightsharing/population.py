@@ -83,7 +83,9 @@ class Population(NotCopyable):
             if name != "r" and (hasattr(type(self), name) or hasattr(PopulationView, name))
         ]
         if taken:
-            raise ValueError(f"neuron: every population has an attribute {taken[0]!r}; choose another name.")
+            raise ValueError(
+                f"neuron: every population or view has an attribute {taken[0]!r}; choose another name."
+            )
         self._own_dtype = None if dtype is None else checked_dtype(dtype)
         self._values: dict[str, Array] = {}
         self._sums: dict[str, Array] = {}
