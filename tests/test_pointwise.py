@@ -79,5 +79,5 @@ def test_bad_arguments_leave_no_projection(arguments, match):
     with pytest.raises(ValueError, match=match):
         ws.PointwiseProjection(pre, post, "exc", **arguments)
     assert network.projections == ()
-    with pytest.raises(ValueError, match="size|units"):
+    with pytest.raises(ValueError, match=r"size|units"):
         ws.PointwiseProjection(pre, network.create(3), "exc")

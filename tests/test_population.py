@@ -287,3 +287,71 @@ def test_automatic_names_after_a_population_moved():
 def test_populations_are_not_copied(use):
     with pytest.raises(TypeError, match="a Population cannot be copied or pickled; create"):
         use(ws.Population(3))
+
+
+# --- Names of values, several values at once ---
+
+
+def test_names_of_values():
+    neuron = ws.Neuron("tau = 2.0 : population; r = 0.5", "v = sum(exc)/tau*r")
+    population = ws.Population((2, 2), neuron)
+    assert population.parameters == ["tau", "r"] and population.variables == ["v"]
+    assert population.attributes == ["tau", "r", "v"] and population.neuron_type is neuron
+    held = ws.Population(3)
+    assert (held.attributes, held.parameters, held.variables) == (["r"], [], ["r"])
+    assert held.neuron_type is None
+    population.attributes.append("x")
+    assert population.attributes == ["tau", "r", "v"]
+
+
+def test_get_and_set(network):
+    neuron = ws.Neuron("tau = 2.0 : population; bias = 0.5", "r = (sum(exc) + bias)/tau")
+    population = ws.Population((2, 2), neuron)
+    population.set({"tau": 20.0, "r": [[1, 2], [3, 4]], "bias": ws.Uniform(1.0, 2.0)})
+    assert population.get("tau") == 20.0 and len(np.unique(population.get("bias"))) == 4
+    np.testing.assert_array_equal(population.get("r"), [[1, 2], [3, 4]])
+    population.set({})
+    for name in ("rate", "geometry", "_values"):
+        with pytest.raises(AttributeError, match=name):
+            population.get(name)
+        with pytest.raises(AttributeError, match=name):
+            population.set({"tau": 1.0, name: 1.0})
+    for wrong in ([("tau", 1.0)], "tau", None):
+        with pytest.raises(TypeError, match="values"):
+            population.set(wrong)
+    with pytest.raises(TypeError, match="name"):
+        population.set({3: 1.0})
+    assert population.tau == 20.0
+
+
+def test_set_assigns_all_or_nothing(network):
+    neuron = ws.Neuron("a = 2.0; b = 1.0 : population", "r = 1/(a - b)")
+    population = ws.Population(3, neuron)
+    network.compile()
+    draws = network.random_generator.bit_generator.state
+    for values, error in [
+        ({"a": 5.0, "r": [1.0, 2.0]}, ValueError),
+        ({"r": ws.Uniform(0, 1), "a": "5"}, TypeError),
+        ({"a": 5.0, "b": [1.0, 2.0]}, ValueError),
+        ({"a": [3.0, 4.0, 5.0], "b": 4.0}, ValueError),
+        ({"r": 7.0, "b": 1e300}, ValueError),
+    ]:
+        with pytest.raises(error):
+            population.set(values)
+        assert (population.a == 2.0).all() and population.b == 1.0 and not population.r.any()
+        assert network.random_generator.bit_generator.state == draws
+    # One after the other these would divide by zero in between.
+    population.set({"b": 2.0, "a": 4.0})
+    network.step()
+    assert (population.r == 0.5).all()
+
+
+def test_normalized_coordinates():
+    population = ws.Population((3, 1, 5))
+    assert population.normalized_coordinates_from_rank(0) == (0.0, 0.0, 0.0)
+    assert population.normalized_coordinates_from_rank(14) == (1.0, 0.0, 1.0)
+    assert population.normalized_coordinates_from_rank(8, norm=2.0) == (1.0, 0.0, 1.5)
+    with pytest.raises(ValueError, match="rank"):
+        population.normalized_coordinates_from_rank(15)
+    with pytest.raises(ValueError, match="norm"):
+        population.normalized_coordinates_from_rank(1, np.inf)

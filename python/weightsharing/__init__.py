@@ -1,12 +1,15 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
 from . import filters
+from .attributes import Parameter, Variable
 from .backends import backends, get_num_threads, set_num_threads
+from .constants import Constant
 from .convolution import Convolution
 from .distributions import Normal, Uniform
 from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
+from .models import LeakyIntegrator
 from .network import (
     Network,
     clear,
@@ -20,33 +23,40 @@ from .network import (
     simulate,
     step,
 )
-from .neuron import Neuron
+from .neuron import Neuron, add_function
 from .pointwise import PointwiseProjection
 from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
+from .views import PopulationView
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Constant",
     "Convolution",
     "Copy",
     "ExpressionError",
     "ImagePopulation",
+    "LeakyIntegrator",
     "MovieError",
     "Network",
     "Neuron",
     "Normal",
+    "Parameter",
     "PointwiseProjection",
     "Pooling",
     "Population",
+    "PopulationView",
     "Projection",
     "SharedProjection",
     "StateError",
     "Synapse",
     "Uniform",
+    "Variable",
     "__version__",
+    "add_function",
     "backends",
     "clear",
     "clear_all_callbacks",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .arrays import Array, shaped_array
+from .arrays import Array
 from .description import Operation
 from .population import MOST_UNITS, Population
 from .schedule import (
@@ -295,26 +295,24 @@ class _Compilation:
             yield SetInput(population._frames, population._array("r"))
 
     def _clears(self, population: Population) -> Iterable[Step]:
-        for target in population.neuron.targets if population.neuron else ():
+        for target in population.neuron_type.targets if population.neuron_type else ():
             if (population, target) not in self.fed:
                 yield ClearSum(population._sum_array(target))
 
     def _update(self, population: Population) -> Iterable[Step]:
-        neuron = population.neuron
+        neuron = population.neuron_type
         if neuron is None or not neuron.steps:
             return
         neuron.check_divisors({name: population._array(name) for name in neuron.parameters})
         arrays = {name: population._array(name) for name in population._declared()}
-        for name, value in neuron.constants.items():
-            one = (len(arrays["r"]), *(1,) * population.dimension)
-            arrays[name] = shaped_array(f"constants: {name}", value, one, population.dtype)
+        arrays |= {name: population._constant_array(name) for name in neuron.constants}
         for target in neuron.targets:
             arrays[f"sum({target})"] = population._sum_array(target)
         yield Update(neuron, arrays, self.populations.index(population))
 
     def _checks(self) -> Iterable[Step]:
         for population in self.populations:
-            names = population.neuron.variables if population.neuron else ("r",)
+            names = population.neuron_type.variables if population.neuron_type else ("r",)
             for name in names:
                 yield CheckFinite(population._array(name), population.name, name)
 

@@ -293,7 +293,18 @@ FUNCTIONS: dict[str, tuple[_Arity, Function]] = {
     "clip": ((3, 3), lambda x: build("minimum", build("maximum", x[0], x[1]), x[2])),
     "ite": ((3, 3), _direct("select")),
 }
-_CONSTANTS = {"pi": constant(np.pi), "True": ONE, "False": ZERO}
+_CONSTANTS = {"pi": constant(np.pi), "True": ONE, "False": ZERO, "true": ONE, "false": ZERO}
+# What ANNarchy has and this language has not, and what to do.
+_NOT_AVAILABLE = {
+    **{
+        word: f"{word} over a population is not available; equations see their own unit only"
+        for word in ("mean", "norm1", "norm2")
+    },
+    **{
+        word: f"the distribution {word} is not available; use Uniform or Normal"
+        for word in ("DiscreteUniform", "LogNormal", "Exponential", "Gamma", "Binomial")
+    },
+}
 _BINARY = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Mod: "modulo",
     ast.Pow: "power", ast.And: "logical_and", ast.Or: "logical_or",
@@ -336,7 +347,7 @@ class Reader:
         lines = [f"{self.label}: {message}", f"    {shown}", "    " + " " * (position - first) + "^"]
         if allowed:
             words = [*self.names, *(["sum(target)"] if self.targets else []), *_CONSTANTS]
-            lines.append(f"Allowed names: {', '.join(words)}.")
+            lines.append(f"Allowed names: {', '.join(dict.fromkeys(words))}.")
             lines.append(f"Allowed functions: {', '.join(sorted(self.functions))}.")
             lines.append("Allowed operators: + - * / % ^ ** < <= > >= == != and or not, if c: a else: b.")
         return ExpressionError("\n".join(lines))
@@ -530,16 +541,22 @@ class _Conversion:
             match arguments:
                 case [ast.Name(id=word)] if self.operands[word].kind == "name":
                     return name(f"sum({self.operands[word].text})")
-            raise self.reader.error("sum takes the name of one target, as in sum(exc)", token.position)
+            raise self.reader.error(
+                "sum takes the name of one target, as in sum(exc); add the sums of several", token.position
+            )
         if token.text not in self.reader.functions:
+            if token.text in _NOT_AVAILABLE:
+                raise self.reader.error(_NOT_AVAILABLE[token.text], token.position)
             raise self.reader.error(f"unknown function {token.text!r}", token.position, allowed=True)
         (least, most), function = self.reader.functions[token.text]
         if len(arguments) < least or (most is not None and len(arguments) > most):
             expected = (
                 f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
             )
+            whole = len(arguments) == 1 and token.text in ("min", "max")
             raise self.reader.error(
-                f"{token.text} takes {expected} argument{'s' * (expected != '1')}, not {len(arguments)}",
+                f"{token.text} takes {expected} argument{'s' * (expected != '1')}, not {len(arguments)}"
+                + f"; {token.text} over a population is not available" * whole,
                 token.position,
             )
         return function([self.convert(argument, levels) for argument in arguments])

@@ -19,16 +19,17 @@ from .backends import make_runner, thread_count, usable_backend
 from .backends.cuda import CudaRunner
 from .callbacks import Callback
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
+from .constants import forget_constants
 from .description import Shape
 from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
+from .neuron import Neuron, forget_functions
 from .population import Population, checked_dtype
 from .progress import progress_bar
 from .schedule import NotFinite, Recording, Runner, Schedule
 
 if TYPE_CHECKING:
     from .monitors import Monitor
-    from .neuron import Neuron
     from .projection import BaseProjection, Synapse
 
 
@@ -211,7 +212,7 @@ class Network(NotCopyable):
     def create(
         self,
         geometry: Any = None,
-        neuron: Neuron | None = None,
+        neuron: Neuron | type[Neuron] | None = None,
         name: str | None = None,
         population: Population | None = None,
     ) -> Population:
@@ -724,8 +725,13 @@ def current_network() -> Network:
 
 
 def clear() -> None:
-    """Start a new default network with default settings; objects of the old one keep it."""
+    """Start a new default network with default settings; objects of the old one keep it.
+
+    Neurons that are defined afterwards know no `Constant` and no added function from before.
+    """
     global _default
+    forget_constants()
+    forget_functions()
     _default = Network()
 
 

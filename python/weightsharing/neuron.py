@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -12,7 +12,9 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from . import attributes
 from .arguments import finite_number
+from .constants import Constant, known_constants
 from .distributions import Normal, Uniform
 from .expressions import (
     FUNCTIONS,
@@ -36,7 +38,8 @@ from .expressions import (
 )
 
 Locality = Literal["local", "filter", "population", "constant"]
-Initial = float | Uniform | Normal
+# A string is the name of a parameter that a variable starts from.
+Initial = float | Uniform | Normal | str
 
 _INCREMENTS = {"+=": "add", "-=": "subtract", "*=": "multiply", "/=": "divide"}
 _METHODS = ("explicit", "exponential", "midpoint")
@@ -44,7 +47,10 @@ _OTHER_METHODS = ("implicit", "semiimplicit", "exact", "rk4", "event")
 _VALUED_FLAGS = ("init", "min", "max")
 _TYPES = ("float", "int", "bool")
 _FLAGS = (*_VALUED_FLAGS, "filter", "population", "constant", *_TYPES, *_METHODS, *_OTHER_METHODS)
-_RESERVED = ("t", "dt", "pi", "True", "False", "sum", "Uniform", "Normal", *_FLAGS)
+_RESERVED = (
+    "t", "dt", "pi", "True", "False", "true", "false", "sum", "Uniform", "Normal", *_VALUED_FLAGS, *_TYPES,
+)  # fmt: skip
+_SPIKING = ("spike", "axon_spike", "reset", "axon_reset", "refractory")
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class Parameter:
     name
         As in the equations.
     initial
-        Its value at first: a number, or a distribution that each unit draws from.
+        Its value at first: a number, or a distribution that each unit draws from; of a variable also the name
+        of a parameter, whose value it starts with.
     locality
         ``'local'``: each unit has its own. ``'filter'``: one for each place on the last axis, which units of the
         same filter of a bank share. ``'population'`` and ``'constant'``: one for all units.
@@ -114,13 +121,13 @@ class Neuron:
 
     Parameters
     ----------
-    parameters : str, list of str or dict
+    parameters : str, list of str, or dict
         One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are
         numbers, arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon:
         ``population`` or ``constant`` (one value for all units), ``filter`` (one for each place on the last
         axis, as the biases of a bank of filters), ``int``, ``bool``. In a dict, numbers belong to the
-        population.
-    equations : str or list of str
+        population, distributions to each unit, and `Parameter` says more.
+    equations : str, Variable, or list of them
         One equation per line; a line without ``=`` goes on with the equation above. Forms:
 
         - ``r = sum(exc) - 0.5*sum(inh)``: assignment, executed in written order with the newest values.
@@ -128,7 +135,7 @@ class Neuron:
         - ``tau*dv/dt + v = sum(exc) + B``: differential equation, anything linear in ``dv/dt``. Of
           consecutive ones all increments are computed from the old values, then all are applied.
 
-        Flags after a colon: ``init=`` (a number or a distribution, default 0), ``min=``, ``max=``
+        Flags after a colon: ``init=`` (a number, a distribution or a parameter, default 0), ``min=``, ``max=``
         (expressions, applied after the equation), ``population``, ``int``, ``bool``, and for differential
         equations ``explicit`` (Euler, the default), ``exponential`` (exponential Euler; linear in the
         variable), or ``midpoint`` (sums, ``t`` and noise are held during the step).
@@ -140,6 +147,7 @@ class Neuron:
         For people.
     constants : dict, optional
         Further names that equations may read, with their numbers. A parameter of the same name goes first.
+        Every `Constant` can be read without being given here.
 
     Raises
     ------
@@ -169,7 +177,7 @@ class Neuron:
     description: str
     parameters: Mapping[str, Parameter]
     variables: Mapping[str, Variable]
-    constants: Mapping[str, float]
+    constants: Mapping[str, float | Constant]
     targets: tuple[str, ...]
     steps: tuple[Assignment, ...]
     _source: tuple[Any, ...]
@@ -177,12 +185,17 @@ class Neuron:
     def __init__(
         self,
         parameters: str | Sequence[str] | Mapping[str, Any] = "",
-        equations: str | Sequence[str] = "",
+        equations: str | attributes.Variable | Sequence[str | attributes.Variable] = "",
         functions: str | Sequence[str] = "",
         name: str = "",
         description: str = "",
         constants: Mapping[str, float] | None = None,
+        **others: Any,
     ) -> None:
+        for word in others:
+            if word in _SPIKING:
+                raise TypeError(f"{word}: spiking neurons are not available, all neurons are rate-coded.")
+            raise TypeError(f"Neuron has no argument {word!r}.")
         for argument, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
                 raise TypeError(f"{argument} is {value!r} ({type(value).__name__}); expected a string.")
@@ -191,34 +204,33 @@ class Neuron:
                 f"constants is {constants!r} ({type(constants).__name__}); expected a dict of names and numbers."
             )
         for key in constants or {}:
-            _check_key("constants", key)
-            if key == "r":
-                raise ExpressionError("constants: r is the rate of a unit; choose another name.")
-        fixed = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
-        declared = _read_parameters(parameters)
-        text = _joined("equations", equations)
-        block = _Equations(
-            text, declared, _read_functions(functions), tuple(key for key in fixed if key not in declared)
-        )
+            check_constant_name("constants", key)
+        text, own = _equations_text(equations), _joined("functions", functions)
+        functions = "\n".join([*_used_functions(own, text), own])
+        given = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
+        fixed: dict[str, float | Constant] = {**_visible(known_constants(), text), **given}
+        declared = _read_parameters(parameters, fixed)
+        fixed = {key: value for key, value in fixed.items() if key not in declared}
+        block = _Equations(text, declared, _read_functions(functions, tuple(fixed)), fixed)
         read = {word for step in block.steps for word in step.tree.names}
+        used = {key: value for key, value in fixed.items() if key in read}
         self.__dict__.update(
             name=name,
             description=description,
             parameters=MappingProxyType(declared),
-            constants=MappingProxyType(
-                {key: fixed[key] for key in fixed if key in read and key not in declared}
-            ),
+            constants=MappingProxyType(used),
             variables=MappingProxyType(block.variables),
             targets=block.targets,
             steps=tuple(block.steps),
             _source=(
                 dict(parameters) if isinstance(parameters, Mapping) else _joined("parameters", parameters),
-                text, _joined("functions", functions), name, description, fixed,
+                text, functions, name, description, {**fixed, **given},
             ),
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _read_again, (type(self), self._source)
+        *texts, constants = self._source
+        return _read_again, (type(self), (*texts, {key: float(value) for key, value in constants.items()}))
 
     def __copy__(self) -> Neuron:
         return self
@@ -302,17 +314,18 @@ class Neuron:
             if divisor.names and divisor.names <= fixed
         )
 
-    def check_divisors(self, values: Mapping[str, Any], changed: str | None = None) -> None:
+    def check_divisors(self, values: Mapping[str, Any], changed: Collection[str] | None = None) -> None:
         """Raise if an equation divides by parameters that make the divisor zero.
 
         Parameters
         ----------
         values
-            Parameters (numbers or arrays) by name; those that are not there have their initial value.
+            Parameters (numbers or arrays) and constants by name; those that are not there have their initial
+            or present value.
             Divisors that read anything but parameters and constants are not looked at, nor those in a branch
             of a conditional or behind ``and`` and ``or``, which need not count.
         changed
-            Name of the only parameter that is new; default: all are.
+            Names of what is new; default: everything is.
 
         Raises
         ------
@@ -324,11 +337,11 @@ class Neuron:
             for key, parameter in self.parameters.items()
             if isinstance(parameter.initial, float)
         }
-        known |= {key: value for key, value in values.items() if key in self.parameters} | dict(
-            self.constants
-        )
+        known |= self.constants
+        known |= {key: value for key, value in values.items() if key in {*self.parameters, *self.constants}}
         for step, divisor in self._divisors:
-            if changed not in (None, *divisor.names) or not divisor.names <= known.keys():
+            new = changed is None or not divisor.names.isdisjoint(changed)
+            if not new or not divisor.names <= known.keys():
                 continue
             result = evaluate_tree(divisor, known, np.dtype(np.float64))
             if np.any(result == 0.0):
@@ -365,12 +378,16 @@ def _divisors(tree: Node) -> Iterable[Node]:
 
 @dataclass(frozen=True)
 class _Statement:
-    """``left sign right : flags``; a flag's value is its tokens, none for a word alone."""
+    """``left sign right : flags``; a flag's value is its tokens, none for a word alone.
+
+    `types` are the flags that name one, as often and in the order in which they are given.
+    """
 
     left: Sequence[Token]
     sign: Token
     right: Sequence[Token]
     flags: Mapping[str, tuple[Token, Sequence[Token]]]
+    types: Sequence[Token]
 
 
 def _joined(argument: str, given: str | Sequence[str]) -> str:
@@ -381,6 +398,25 @@ def _joined(argument: str, given: str | Sequence[str]) -> str:
     raise TypeError(
         f"{argument} is {given!r} ({type(given).__name__}); expected a string or a list of strings."
     )
+
+
+def _equations_text(given: str | attributes.Variable | Sequence[str | attributes.Variable]) -> str:
+    entries = [given] if isinstance(given, attributes.Variable) else given
+    if isinstance(entries, (list, tuple)):
+        entries = [entry.text if isinstance(entry, attributes.Variable) else entry for entry in entries]
+    return _joined("equations", entries)  # type: ignore[arg-type]
+
+
+def _visible(constants: Mapping[str, Constant], equations: str) -> dict[str, Constant]:
+    """Constants whose names the equations do not use for variables."""
+    own = set()
+    tokens = [Token("newline", "\n", 0), *Reader("equations", equations).tokens()]
+    for first, second, third in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if first.kind == "newline" and _is_sign(third):
+            own.add(second.text)
+        if first.text[0] == "d" and (second.text, third.text) == ("/", "dt"):
+            own.add(first.text[1:])
+    return {key: value for key, value in constants.items() if key not in own}
 
 
 def _split(tokens: Sequence[Token], separators: str) -> list[list[Token]]:
@@ -416,7 +452,9 @@ def _statements(reader: Reader) -> list[_Statement]:
 def _without_flags(tokens: Sequence[Token]) -> tuple[Sequence[Token], Sequence[Token]]:
     """Tokens before and after the colon that begins the flags."""
     for at, token in enumerate(tokens):
-        if token.text == ":" and at + 1 < len(tokens) and tokens[at + 1].text in _FLAGS:
+        if token.text != ":" or (at and tokens[at - 1].text == "else"):
+            continue
+        if at + 1 < len(tokens) and tokens[at + 1].text in _FLAGS:
             after = tokens[at + 2].text if at + 2 < len(tokens) else ","
             # `rk4` and the like are followed by a comma or nothing, `event-driven` by more.
             if after in ("=", ",") or tokens[at + 1].text in _OTHER_METHODS:
@@ -435,6 +473,7 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         raise reader.error("this bracket is not closed", opened[-1].position)
     body, flag_tokens = _without_flags(tokens)
     flags: dict[str, tuple[Token, Sequence[Token]]] = {}
+    types: list[Token] = []
     for piece in _split(flag_tokens, ","):
         if not piece:
             continue
@@ -454,6 +493,7 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         if key.text in flags and key.text not in _TYPES:
             raise reader.error(f"the flag {key.text!r} is given twice", key.position)
         flags.setdefault(key.text, (key, piece[2:]))
+        types += [key] if key.text in _TYPES else []
     colon = _colon_of_flags(body)
     if colon + 1 < len(body):
         raise _unknown_flag(reader, body[colon + 1])
@@ -462,7 +502,7 @@ def _statement(reader: Reader, tokens: list[Token]) -> _Statement:
         place = body[signs[1]] if len(signs) > 1 else (body or tokens)[0]
         raise reader.error("each definition needs one = with something before it", place.position)
     at = signs[0]
-    return _Statement(body[:at], body[at], body[at + 1 :], flags)
+    return _Statement(body[:at], body[at], body[at + 1 :], flags, types)
 
 
 def _colon_of_flags(tokens: Sequence[Token]) -> int:
@@ -502,6 +542,13 @@ def _check_name(reader: Reader, token: Token) -> None:
         raise reader.error(f"{token.text!r} cannot be used as a name", token.position)
 
 
+def check_constant_name(argument: str, key: Any) -> None:
+    """Raise unless a constant can have this name."""
+    _check_key(argument, key)
+    if key == "r":
+        raise ExpressionError(f"{argument}: r is the rate of a unit; choose another name.")
+
+
 def _check_key(argument: str, key: Any) -> None:
     """Raise unless the key of a dict can be written in an equation."""
     if not isinstance(key, str):
@@ -523,33 +570,54 @@ def _text(reader: Reader, statement: _Statement) -> str:
     return " ".join(re.sub(r"#[^\n]*", "", text).split())
 
 
-def _initial(reader: Reader, tokens: Sequence[Token], position: int) -> Initial:
-    """A number, arithmetic of numbers, or a distribution of such."""
+_Numbers = Mapping[str, float | Constant]
+
+
+def _initial(
+    reader: Reader, tokens: Sequence[Token], position: int, known: _Numbers
+) -> float | Uniform | Normal:
+    """Arithmetic of numbers and known names, or a distribution of such."""
     if len(tokens) > 2 and tokens[0].text in ("Uniform", "Normal") and tokens[-1].text == ")":
-        numbers = [_number(reader, piece, tokens[1].position) for piece in _split(tokens[2:-1], ",")]
+        numbers = [_number(reader, piece, tokens[1].position, known) for piece in _split(tokens[2:-1], ",")]
         try:
             return Uniform(*numbers) if tokens[0].text == "Uniform" else Normal(*numbers)
         except (TypeError, ValueError) as error:
             raise reader.error(str(error), tokens[0].position) from None
-    return _number(reader, tokens, position)
+    return _number(reader, tokens, position, known)
 
 
-def _number(reader: Reader, tokens: Sequence[Token], position: int) -> float:
-    return float(Reader(reader.label, reader.text).parse(tokens, position).value or 0.0)
+def _number(reader: Reader, tokens: Sequence[Token], position: int, known: _Numbers) -> float:
+    tree = Reader(reader.label, reader.text, tuple(known)).parse(tokens, position)
+    return float(evaluate_tree(tree, known, np.dtype(np.float64)))
 
 
-def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Parameter]:
+def _read_parameters(
+    given: str | Sequence[str] | Mapping[str, Any], constants: _Numbers
+) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     if isinstance(given, Mapping):
         for key, value in given.items():
             _check_key("parameters", key)
-            if isinstance(value, (Uniform, Normal)):
-                found[key] = Parameter(key, value, "local")
-            else:
-                number = (
+            locality, kind = (
+                "local" if key == "r" or isinstance(value, (Uniform, Normal)) else "population",
+                "float",
+            )
+            if isinstance(value, attributes.Parameter):
+                (locality, kind), value = value.flags, value.value
+            if isinstance(value, str):
+                if value not in constants:
+                    raise TypeError(
+                        f"parameters: {key} is {value!r}; expected a number, a distribution or the name of a "
+                        f"constant ({', '.join(constants) or 'there is none'})."
+                    )
+                value = float(constants[value])
+            elif not isinstance(value, (Uniform, Normal)):
+                value = (
                     float(value) if isinstance(value, bool) else finite_number(f"parameters: {key}", value)
                 )
-                found[key] = Parameter(key, number, "local" if key == "r" else "population")
+            if kind == "int" and not (isinstance(value, float) and value.is_integer()):
+                raise ExpressionError(f"parameters: {key} is of type int, but its value is {value}.")
+            found[key] = Parameter(key, value, "local" if locality == "local" else "population")
         return found
     reader = Reader("parameters", _joined("parameters", given))
     for statement in _statements(reader):
@@ -565,7 +633,7 @@ def _read_parameters(given: str | Sequence[str] | Mapping[str, Any]) -> dict[str
         value = (
             statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
         )
-        initial = _initial(reader, value, _end(statement))
+        initial = _initial(reader, value, _end(statement), constants)
         if "int" in statement.flags and not (isinstance(initial, float) and initial.is_integer()):
             raise reader.error(f"{token.text!r} is flagged int, but its value is {initial}", token.position)
         found[token.text] = Parameter(token.text, initial, _locality(statement))
@@ -580,10 +648,11 @@ def _locality(statement: _Statement) -> Locality:
     return "filter" if "filter" in statement.flags else "local"
 
 
+_added_functions: dict[str, str] = {}
 _Functions = dict[str, tuple[tuple[int, int | None], Function]]
 
 
-def _read_functions(given: str | Sequence[str]) -> _Functions:
+def _read_functions(given: str | Sequence[str], constants: tuple[str, ...]) -> _Functions:
     found: _Functions = dict(FUNCTIONS)
     reader = Reader("functions", _joined("functions", given))
     for statement in _statements(reader):
@@ -595,21 +664,84 @@ def _read_functions(given: str | Sequence[str]) -> _Functions:
         if not named or brackets != ["(", ")"] or statement.sign.text != "=":
             raise reader.error("expected a definition such as 'f(x, y) = x*y'", left[0].position)
         for token in names:
-            _check_name(reader, token)
+            # Functions see nothing but their arguments and constants, so that t may be one of them.
+            if token.text != "t" or token is names[0]:
+                _check_name(reader, token)
         function, *arguments = (token.text for token in names)
         if len(set(arguments)) < len(arguments):
             raise reader.error("an argument is named twice", left[2].position)
         for key, (place, _) in statement.flags.items():
-            if key != "float":
-                raise reader.error(f"a function has no {key!r}; all its values are float", place.position)
-        scope = Reader("functions", reader.text, tuple(arguments), found)
+            if key not in _TYPES:
+                raise reader.error(f"a function has no {key!r}, only types", place.position)
+        types = [token.text for token in statement.types] or ["float"] * len(names)
+        if len(types) != len(names):
+            raise reader.error(
+                f"expected {len(names)} types, of the value and of each argument, or none",
+                statement.types[-1].position,
+            )
+        scope = Reader("functions", reader.text, (*arguments, *constants), found)
         body = scope.parse(statement.right, _end(statement))
-        found[function] = ((len(arguments), len(arguments)), _inlined(arguments, body))
+        found[function] = ((len(arguments), len(arguments)), _inlined(arguments, types, body))
     return found
 
 
-def _inlined(arguments: Sequence[str], body: Node) -> Function:
-    return lambda values: substitute(body, dict(zip(arguments, values, strict=True)))
+def add_function(function: str) -> None:
+    """Define a function for the equations and functions of all neurons that are defined afterwards.
+
+    Parameters
+    ----------
+    function : str
+        Such as ``'sigmoid(x) = 1/(1 + exp(-x))'``; it may use constants and functions that were added before.
+        A neuron's own function of the same name goes first, and so does one that is added later. ``clear()``
+        takes it away.
+
+    Raises
+    ------
+    TypeError
+        If this is no string.
+    ExpressionError
+        If it is not the definition of one function.
+    """
+    if not isinstance(function, str):
+        raise TypeError(f"function is {function!r} ({type(function).__name__}); expected text.")
+    statements = _statements(Reader("functions", function))
+    if len(statements) != 1:
+        raise ExpressionError(
+            f"functions: {function!r} has {len(statements)} definitions; add one at a time."
+        )
+    _read_functions("\n".join([*_added_functions.values(), function]), tuple(known_constants()))
+    defined = statements[0].left[0].text
+    _added_functions.pop(defined, None)
+    _added_functions[defined] = function
+
+
+def forget_functions() -> None:
+    """Take all added functions away from neurons that are defined from now on."""
+    _added_functions.clear()
+
+
+def _used_functions(own: str, equations: str) -> list[str]:
+    """Added functions that a neuron's texts call, in the order in which they were added."""
+    used: list[str] = []
+    for function, text in reversed(_added_functions.items()):
+        if any(re.search(rf"\b{function}\s*\(", caller) for caller in (own, equations, *used)):
+            used.insert(0, text)
+    return used
+
+
+def _inlined(arguments: Sequence[str], types: Sequence[str], body: Node) -> Function:
+    def call(values: Sequence[Node]) -> Node:
+        typed = [_typed(kind, value) for kind, value in zip(types[1:], values, strict=True)]
+        return _typed(types[0], substitute(body, dict(zip(arguments, typed, strict=True))))
+
+    return call
+
+
+def _typed(kind: str, tree: Node) -> Node:
+    """Bring a value to a type, as C does."""
+    if kind == "int":
+        return build("select", build("less", tree, ZERO), build("ceil", tree), build("floor", tree))
+    return build("not_equal", tree, ZERO) if kind == "bool" else tree
 
 
 # ------------------------------------------------------------------------------------ statements to steps
@@ -634,7 +766,7 @@ class _Equations:
         text: str,
         parameters: Mapping[str, Parameter],
         functions: _Functions,
-        constants: tuple[str, ...],
+        constants: _Numbers,
     ) -> None:
         self.reader = Reader("equations", text)
         self.parameters = parameters
@@ -727,13 +859,28 @@ class _Equations:
             initial: Initial = 0.0
             if "init" in statement.flags:
                 flag, tokens = statement.flags["init"]
-                initial = _initial(reader, tokens, flag.position)
+                initial = self.initial(tokens, flag.position, _locality(statement))
             self.variables[variable] = Variable(variable, initial, _locality(statement))
             return
         for key in ("init", "population", "constant"):
             if key in statement.flags:
                 flag = statement.flags[key][0]
                 raise reader.error(f"{key} belongs to the first equation of {variable!r}", flag.position)
+
+    def initial(self, tokens: Sequence[Token], position: int, locality: Locality) -> Initial:
+        """What a variable starts with; a parameter alone may be drawn or assigned until compile()."""
+        parameter = self.parameters.get(tokens[0].text) if len(tokens) == 1 else None
+        if parameter is not None:
+            if parameter.locality in ("local", "filter") and locality != "local":
+                raise self.reader.error(
+                    f"{parameter.name!r} differs between units, which a variable of the population cannot",
+                    tokens[0].position,
+                )
+            return parameter.name
+        numbers = {
+            key: entry.initial for key, entry in self.parameters.items() if isinstance(entry.initial, float)
+        }
+        return _initial(self.reader, tokens, position, {**self.constants, **numbers})
 
     def uniform(self, arguments: Sequence[Node]) -> Node:
         low, high = arguments
@@ -769,11 +916,8 @@ class _Equations:
     def bounded(self, statement: _Statement, variable: str, tree: Node) -> Assignment:
         """The assignment of a statement, with its type and bounds."""
         text = _text(self.reader, statement)
-        if "int" in statement.flags:
-            whole = (build("ceil", tree), build("floor", tree))
-            tree = build("select", build("less", tree, ZERO), *whole)
-        if "bool" in statement.flags:
-            tree = build("not_equal", tree, ZERO)
+        for kind in statement.flags:
+            tree = _typed(kind, tree)
         bounds = {
             key: Expression(text, self.parse(tokens, flag.position))
             for key, (flag, tokens) in statement.flags.items()

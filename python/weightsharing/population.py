@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .arguments import whole_number
+from .arguments import finite_number, whole_number
 from .arrays import Array, converted, frozen, real_array, shaped_array
+from .constants import Constant
 from .description import Shape
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
 from .schedule import Frames
+from .views import PopulationView, view_of
 
 if TYPE_CHECKING:
     from .network import Network
@@ -32,7 +34,7 @@ class Population(NotCopyable):
     geometry : int or tuple of int
         Number of units along each axis; C order, the last axis is the fastest.
     neuron : Neuron, optional
-        Equations of the units. Without one the population holds the rates it is given.
+        Equations of the units, or a class of ready-made ones. Without one the population holds the rates it is given.
     name : str, optional
         Shown in messages; default ``pop0``, ``pop1``, ...
     dtype : dtype, optional
@@ -48,7 +50,7 @@ class Population(NotCopyable):
         `Normal`); seen from the next step on. With a batch, an array (\\*geometry) is taken for every trial.
 
     Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
-    population is a number.
+    population is a number. An index, such as ``pop[2:5, :]``, gives a `PopulationView` of some units.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class Population(NotCopyable):
     def __init__(
         self,
         geometry: int | Sequence[int],
-        neuron: Neuron | None = None,
+        neuron: Neuron | type[Neuron] | None = None,
         name: str | None = None,
         dtype: DTypeLike | None = None,
         network: Network | None = None,
@@ -71,17 +73,27 @@ class Population(NotCopyable):
 
         if network is not None and not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; expected a Network.")
+        if isinstance(neuron, type) and issubclass(neuron, Neuron):
+            neuron = neuron()
         if neuron is not None and not isinstance(neuron, Neuron):
             raise TypeError(f"neuron is a {type(neuron).__name__}; expected a Neuron.")
         self._geometry = _checked_geometry(geometry)
         self._neuron, self._given_name = neuron, name
-        taken = [name for name in self._declared() if name != "r" and hasattr(type(self), name)]
+        taken = [
+            name
+            for name in self._declared()
+            if name != "r" and (hasattr(type(self), name) or hasattr(PopulationView, name))
+        ]
         if taken:
-            raise ValueError(f"neuron: every population has an attribute {taken[0]!r}; choose another name.")
+            raise ValueError(
+                f"neuron: every population or view has an attribute {taken[0]!r}; choose another name."
+            )
         self._own_dtype = None if dtype is None else checked_dtype(dtype)
         self._values: dict[str, Array] = {}
         self._frames: Frames | None = None  # of populations that show a movie
         self._sums: dict[str, Array] = {}
+        self._constants: dict[str, Array] = {}
+        self._assigned: set[str] = set()
         self._network = current_network() if network is None else network
         with self._network._draws_undone_by_errors():
             for attribute, declared in self._declared().items():
@@ -89,9 +101,12 @@ class Population(NotCopyable):
                     continue
                 if isinstance(declared.initial, (Uniform, Normal)):
                     self._array(attribute)  # drawn now, so that reading values changes no later draw
-                else:
+                elif not isinstance(declared.initial, str):
                     shaped_array(attribute, declared.initial, (), self.dtype)  # raises if it does not fit
             self._name = self._network._register_population(self, name)
+        for value in () if self._neuron is None else self._neuron.constants.values():
+            if isinstance(value, Constant):
+                value._readers.add(self)
 
     # --- Geometry ---
 
@@ -155,6 +170,63 @@ class Population(NotCopyable):
             coordinates.append(entry)
         return tuple(reversed(coordinates))
 
+    def normalized_coordinates_from_rank(self, rank: int, norm: float = 1.0) -> tuple[float, ...]:
+        """Return the coordinates of a unit, each axis scaled to run from 0 to `norm`; 0 on an axis of one unit.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rank` is no whole number, there is no such unit, or `norm` is no finite number.
+        """
+        scale = finite_number("norm", norm)
+        coordinates = self.coordinates_from_rank(rank)
+        return tuple(
+            scale * entry / (size - 1) if size > 1 else 0.0
+            for entry, size in zip(coordinates, self._geometry, strict=True)
+        )
+
+    # --- Some of its units ---
+
+    def __getitem__(self, index: Any) -> PopulationView:
+        return view_of(self, index)
+
+    def __iter__(self) -> Iterator[PopulationView]:
+        return (view_of(self, rank) for rank in range(self.size))
+
+    @property
+    def neurons(self) -> Iterator[PopulationView]:
+        """Every unit, in the order of the ranks."""
+        return iter(self)
+
+    def neuron(self, *coordinates: Any) -> PopulationView:
+        """Return a view of one unit.
+
+        Parameters
+        ----------
+        *coordinates : int
+            Its rank, or one coordinate per axis, which may be given as a tuple. Negative ones count from the
+            end.
+
+        Raises
+        ------
+        IndexError
+            If there is no such unit.
+        TypeError
+            If this is no rank, nor one whole number per axis.
+        """
+        index = coordinates[0] if len(coordinates) == 1 else coordinates
+        if isinstance(index, (tuple, list)) and len(index) == self.dimension:
+            index = tuple(index)
+        view = view_of(self, index)
+        if view.geometry != ():
+            raise TypeError(
+                f"neuron: {index!r} is neither a rank of {self!r} nor {self.dimension} coordinates."
+            )
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TypeError(f"{self!r} is no array; read one of its values, such as .r.")
+
     # --- What it belongs to ---
 
     @property
@@ -173,7 +245,7 @@ class Population(NotCopyable):
         return self._network.dtype if self._own_dtype is None else self._own_dtype
 
     @property
-    def neuron(self) -> Neuron | None:
+    def neuron_type(self) -> Neuron | None:
         """Equations of the units, None for a population that holds what it is given."""
         return self._neuron
 
@@ -191,6 +263,49 @@ class Population(NotCopyable):
     @r.setter
     def r(self, values: Any) -> None:
         self._assign("r", values)
+
+    @property
+    def attributes(self) -> list[str]:
+        """Names of the parameters and variables."""
+        return list(self._declared())
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of what only assignments change."""
+        return [] if self._neuron is None else list(self._neuron.parameters)
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of what the equations change; `r` where the neuron gives no parameter of that name."""
+        return ["r"] if self._neuron is None else list(self._neuron.variables)
+
+    def get(self, name: str) -> Any:
+        """Return a variable or parameter, as the attribute of this name.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        self._check_declared(name)
+        return self._read(name)
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Assign several variables and parameters: all of them, or none if one is refused.
+
+        Parameters
+        ----------
+        values : dict
+            Names, and what could be assigned to the attribute of this name.
+
+        Raises
+        ------
+        AttributeError
+            If the neuron has no such variable or parameter.
+        TypeError, ValueError
+            As for an assignment.
+        """
+        self._assign_all(values)
 
     def sum(self, target: str) -> Array:
         """Return what the projections with this target added up to in the last step.
@@ -244,14 +359,12 @@ class Population(NotCopyable):
         return self._read(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if callable(getattr(type(self), name, None)):
+            raise AttributeError(f"{name!r} of a population is a method, which cannot be assigned.")
         if name.startswith("_") or hasattr(type(self), name):
             object.__setattr__(self, name, value)
-        elif name in self._declared():
-            self._assign(name, value)
         else:
-            raise AttributeError(
-                f"{self.name!r} has no attribute {name!r}; its neuron has {', '.join(self._declared())}."
-            )
+            self._assign(name, value)
 
     def _declared(self) -> Mapping[str, Any]:
         """Everything with a value: name, and what the neuron says about it."""
@@ -263,20 +376,56 @@ class Population(NotCopyable):
         return frozen(values.copy()) if shape else values.item()
 
     def _assign(self, name: str, values: Any) -> None:
-        shape = self._own_shape(name)
-        array = self._array(name)
+        self._assign_all({name: values})
+
+    def _assign_all(self, values: Mapping[str, Any], view: PopulationView | None = None) -> None:
+        """Assign to all units, or to those of a view; nothing has changed after an error."""
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values is a {type(values).__name__}; expected a dict of names and values.")
+        for name in values:
+            self._check_declared(name)
         with self._network._draws_undone_by_errors():
-            if isinstance(values, (Uniform, Normal)):
-                values = self._network._drawn(values, shape)
-                checked = converted(name, values, self.dtype)
-            else:
-                checked = self._each_trial(name, values, shape)
-            checked = checked.reshape(-1, *array.shape[1:])
+            checked = {name: self._checked(name, given, view) for name, given in values.items()}
             # Before compile() parameters that depend on each other may be assigned one after the other.
             if self._network._compiled_for is not None and self._neuron is not None:
                 present = {key: self._network._fetch(self._array(key)) for key in self._neuron.parameters}
-                self._neuron.check_divisors(present | {name: checked}, name)
-        self._network._fill(array, checked)
+                self._neuron.check_divisors(present | checked, checked)
+        for name, array in checked.items():
+            self._network._fill(self._array(name), array)
+        self._assigned |= checked.keys()
+        if self._network._compiled_for is None:
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Give variables whose `init` names a parameter its present value."""
+        for name, declared in self._declared().items():
+            if declared is not None and isinstance(declared.initial, str) and name not in self._assigned:
+                self._array(name)[...] = self._array(declared.initial)
+
+    def _checked(self, name: str, values: Any, view: PopulationView | None) -> Array:
+        """Return what an assignment means for the array of a variable or parameter."""
+        array = self._array(name)
+        if view is not None and self._locality(name) != "local":
+            raise ValueError(
+                f"{name} is common to units of {self.name!r}, so that it cannot be assigned for some of "
+                "them; assign it to the population."
+            )
+        shape = self._own_shape(name) if view is None else view.geometry
+        if isinstance(values, (Uniform, Normal)):
+            checked = converted(name, self._network._drawn(values, shape), self.dtype)
+        else:
+            checked = self._each_trial(name, values, shape)
+        if view is not None:
+            checked = view._placed(checked, self._network._fetch(array))
+        return checked.reshape(-1, *array.shape[1:])
+
+    def _check_declared(self, name: Any) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name is {name!r} ({type(name).__name__}); expected text.")
+        if name not in self._declared():
+            raise AttributeError(
+                f"{self.name!r} has no attribute {name!r}; its neuron has {', '.join(self._declared())}."
+            )
 
     def _each_trial(self, name: str, values: Any, shape: Shape) -> Array:
         """Check values of this shape, or with the batch axis in front; returned with a leading axis."""
@@ -316,7 +465,9 @@ class Population(NotCopyable):
             values = np.zeros(self._shape(name), dtype=self.dtype)
             declared = self._declared()[name]
             initial = 0.0 if declared is None else declared.initial
-            if isinstance(initial, (Uniform, Normal)):
+            if isinstance(initial, str):
+                values[...] = self._array(initial)
+            elif isinstance(initial, (Uniform, Normal)):
                 drawn = self._network._drawn(initial, values.shape[1:])
                 values[...] = converted(name, drawn, self.dtype)
             elif initial != 0.0:
@@ -330,6 +481,23 @@ class Population(NotCopyable):
     def _show(self, first: int, upto: int) -> int:
         """Have the frames of the next steps ready; return the step up to which they are."""
         return upto
+
+    def _constant_array(self, name: str) -> Array:
+        """The present value of a constant, in an array that is allocated when first used and never moved."""
+        if name not in self._constants:
+            shape = (self._network._trials, *(1,) * self.dimension)
+            self._constants[name] = np.zeros(shape, dtype=self.dtype)
+        assert self._neuron is not None
+        value = shaped_array(f"constants: {name}", self._neuron.constants[name], (), self.dtype)
+        self._network._fill(self._constants[name], value)
+        return self._constants[name]
+
+    def _check_constant(self, name: str, value: float) -> None:
+        """Raise if a constant cannot have this value."""
+        shaped_array(f"Constant {name!r}", value, (), self.dtype)
+        if self._network._compiled_for is not None and self._neuron is not None:
+            present = {key: self._network._fetch(self._array(key)) for key in self._neuron.parameters}
+            self._neuron.check_divisors(present | {name: value}, (name,))
 
     def _fetch_all(self) -> None:
         """Bring all values up to date, before another runner takes them over."""
@@ -349,6 +517,7 @@ class Population(NotCopyable):
             key: np.ascontiguousarray(np.broadcast_to(array, (network._trials, *array.shape[1:])))
             for key, array in values.items()
         }
+        self._constants = {}
 
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
