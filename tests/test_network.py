@@ -414,7 +414,9 @@ def test_the_suggested_duration_is_possible(dt, duration, suggestion):
 def test_mistyped_attributes():
     network = ws.Network()
     for name in ("time_step", "dt", "seed", "step"):
-        with pytest.raises(AttributeError, match=rf"{name}.*dt, dtype, seed, backend and threads"):
+        with pytest.raises(
+            AttributeError, match=rf"{name}.*dt, dtype, seed, backend, threads, device and stream"
+        ):
             setattr(network, name, 0.5)
 
     class Column(ws.Network):

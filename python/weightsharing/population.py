@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from .arguments import whole_number
 from .arrays import Array, converted, frozen, shaped_array
 from .description import Shape
+from .device_arrays import is_device_array
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
@@ -43,7 +44,8 @@ class Population(NotCopyable):
     ----------
     r
         Rates, an array (\\*geometry). Reading gives a read-only copy. Assign a number for all units, an
-        array of this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on.
+        array of this shape, or a distribution (`Uniform`, `Normal`); seen from the next step on. In a network
+        compiled for a GPU also an array on that device (CuPy, torch), which is not copied through the host.
 
     Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
     population is a number.
@@ -220,13 +222,14 @@ class Population(NotCopyable):
         Returns
         -------
         array of shape (1, \\*geometry)
-            With ``__cuda_array_interface__``, as CuPy's and torch's functions take it. What is written to it
-            counts as assigned. It is up to date until the next assignment from Python.
+            With ``__cuda_array_interface__`` and DLPack, as CuPy's and torch's functions take it. What is
+            written to it counts as assigned, once it is done: wait for your stream before the next step, or
+            give the network that stream. It is up to date until the next assignment from Python.
 
         Raises
         ------
         StateError
-            If the network is not compiled for the backend ``'cuda'``.
+            If the network is not compiled for a GPU.
         ValueError
             If there is no such variable, or the step does not use it.
         """
@@ -261,6 +264,10 @@ class Population(NotCopyable):
     def _assign(self, name: str, values: Any) -> None:
         shape = self._geometry if self._is_local(name) else ()
         array = self._array(name)
+        if is_device_array(values):
+            self._check_assignable_on_device(name)
+            self._network._assign_on_device(array, name, values, shape)
+            return
         with self._network._draws_undone_by_errors() as generator:
             if isinstance(values, (Uniform, Normal)):
                 values = values.sample(shape, generator)
@@ -270,6 +277,13 @@ class Population(NotCopyable):
                 present = {key: self._network._fetch(self._array(key))[0] for key in self._neuron.parameters}
                 self._neuron.check_divisors(present | {name: checked}, name)
         self._network._fill(array, checked)
+
+    def _check_assignable_on_device(self, name: str) -> None:
+        if self._neuron is not None and name in self._neuron.parameters:
+            raise TypeError(
+                f"{name} is a parameter, which is checked on the host when it is assigned; copy the values there "
+                "first, with .get() (CuPy) or .cpu() (torch)."
+            )
 
     def _is_local(self, name: str) -> bool:
         """Whether each unit has its own value."""
