@@ -16,22 +16,30 @@ SMALL, LARGE = Work(1e5, 1e6, 3), Work(1e9, 1e11, 3)
     ("work", "gpus", "named", "asks", "backend", "words"),
     [
         (SMALL, ["cuda"], [], False, "cpu", "too little to gain"),
-        (LARGE, ["cuda"], [], False, "cuda", "us on the GPU"),
+        (LARGE, ["cuda"], [], False, "cuda", "us on a GPU"),
         (LARGE, ["cuda", "cupy"], [], False, "cuda", "takes the GPU"),
         (LARGE, ["cupy"], [], False, "cupy", "takes the GPU"),
         (LARGE, [], [], False, "cpu", "no driver"),
-        (SMALL, ["cuda"], [], True, "cuda", "names"),
+        (SMALL, ["cuda"], [], True, "cuda", "asks"),
         (LARGE, ["cuda"], ["cpu"], False, "cpu", "by name"),
     ],
 )
 def test_choice(work, gpus, named, asks, backend, words):
-    chosen, reason = choose(work, 2, gpus, "" if gpus else "no driver", named, asks)
+    chosen, reason = choose(work, 2, lambda: gpus, lambda: "no driver", named, asks)
     assert chosen == backend and words in reason and "'auto'" in reason
 
 
 def test_choice_of_a_gpu_that_is_not_there():
     with pytest.raises(ValueError, match="no driver"):
-        choose(LARGE, 2, [], "no driver", [], True)
+        choose(LARGE, 2, list, lambda: "no driver", [], True)
+
+
+def test_small_steps_do_not_start_the_driver():
+    def never():
+        raise AssertionError
+
+    assert choose(SMALL, 2, never, never, [], False)[0] == "cpu"
+    assert choose(LARGE, 2, never, never, ["reference"], False)[0] == "reference"
 
 
 def test_estimates_add_up():
@@ -52,9 +60,9 @@ def test_the_reason_without_a_device(emulation):
         assert "weightsharing._cuda_emulated" not in sys.modules  # not imported before somebody asks
         print(ws.backends()["cuda"])
         with ws.Network():
-            made = ws.Convolution(ws.Population(3), ws.Population(3), "exc").connect_filter([1, 1, 1])
+            made = ws.Convolution(ws.Population(10**6), ws.Population(10**6), "exc").connect_filter([1, 1, 1])
         made.network.compile()
-        print(made([1, 2, 3]), made.describe()["backend_reason"])
+        print(made([2] * 10**6)[:3], made.describe()["backend_reason"])
         """
     if emulation and os.environ.get("WEIGHTSHARING_CUDA") != "emulated":
         pytest.skip("needs the emulation")
@@ -62,4 +70,4 @@ def test_the_reason_without_a_device(emulation):
     assert done.returncode == 0, done.stderr
     reason, values = done.stdout.splitlines()
     assert ("driver" if emulation else "not built, because no nvcc was found") in reason
-    assert values.startswith("[3. 6. 5.] 'auto' takes the CPU: no GPU can be used")
+    assert values.startswith("[4. 6. 6.] 'auto' takes the CPU: no GPU can be used")

@@ -55,7 +55,9 @@ class OnlyDLPack:
 
 @emulated
 def test_the_emulation_is_no_gpu_for_auto():
-    made = projection(backend="auto")
+    with ws.Network():
+        pre, post = ws.Population(10**6), ws.Population(10**6)
+        made = ws.Convolution(pre, post, "exc").connect_filter([1, 1, 1])
     made.network.compile()
     report = made.describe()
     assert report["backend"] == "cpu" and "emulation" in report["backend_reason"]

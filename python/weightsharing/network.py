@@ -469,8 +469,8 @@ class Network(NotCopyable):
             backend, reason = choose(
                 self._work(),
                 asked.threads or get_num_threads(),
-                usable_gpus(),
-                why_no_gpu(),
+                usable_gpus,
+                why_no_gpu,
                 [name for name in named if name is not None],
                 asks_for_gpu,
             )

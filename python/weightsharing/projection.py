@@ -139,6 +139,7 @@ class BaseProjection(NotCopyable):
         self._weights: Weights | None = None
         self._geometry: _core.SharedGeometry | None = None
         self._delays = 0.0
+        self._merged = (Target(), Target(), Target())  # see _asked
         self._executors: dict[ExecutorKey, tuple[Executor, int]] = {}  # with the version of their weights
         self._in_graphs: list[Executor] = []  # whose memory graphs of callers name
         self._name = pre.network._register_projection(self, name)
@@ -372,7 +373,7 @@ class BaseProjection(NotCopyable):
         """Why the executor that `describe` shows is on its backend."""
         if self.network._compiled_for is not None:
             return self.network._reason
-        if self._given.over(self.network._asked).backend == "auto":
+        if self._asked().backend == "auto":
             return "'auto' takes the CPU for arrays of the host, which need no copies to a device there"
         return "asked for by name"
 
@@ -438,7 +439,7 @@ class BaseProjection(NotCopyable):
 
     def _call_on_device(self, description: Description, r: Any, out: Any, stream: Any) -> Any:
         """Compute arrays that lie on a CUDA device, without waiting."""
-        asked = self._given.over(self.network._asked)
+        asked = self._asked()
         if asked.backend != "auto" and not asked.on_gpu:
             raise ValueError(
                 f"r lies on a CUDA device, but the projection or its network asks for the backend "
@@ -496,13 +497,21 @@ class BaseProjection(NotCopyable):
             executor.run_on_device(rates, result, prod(batch), address)
         return out
 
+    def _asked(self) -> Target:
+        """What was asked for here or for the network; the choice may be open."""
+        of_network = self._pre._network._asked
+        if self._merged[0] is not of_network:
+            asked = on_host = self._given.over(of_network)
+            if asked.backend == "auto":  # arrays of the host stay there, unless a device is named
+                gpus = usable_gpus() if asked.device is not None else []
+                on_host = Target(gpus[0] if gpus else "cpu").over(asked)
+            self._merged = of_network, asked, on_host
+        return self._merged[1]
+
     def _target_on_host(self) -> Target:
-        """Where arrays of the host are computed: with ``'auto'`` there."""
-        asked = self._given.over(self.network._asked)
-        if asked.backend != "auto":
-            return asked
-        gpus = usable_gpus() if asked.device is not None else []
-        return Target(gpus[0] if gpus else "cpu").over(asked)
+        """Where arrays of the host are computed."""
+        self._asked()
+        return self._merged[2]
 
     # --- What the connect methods and the network use ---
 
@@ -541,7 +550,7 @@ class BaseProjection(NotCopyable):
         """What tells executors apart. Calls on a GPU have their own: a step must not wait for their streams."""
         if target.on_gpu:
             return target.backend, target.device or 0, called
-        return target.backend, self._of_own_threads(target).threads or 0, False
+        return target.backend, self._given.threads or target.threads or 0, False
 
     def _is_ready(self, target: Target) -> bool:
         """Whether a call would find an executor with the present weights."""

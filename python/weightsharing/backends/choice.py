@@ -7,7 +7,7 @@ factor of two, so that a small network stays where nothing has to be copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # Bytes per second, flops per second of float32.
@@ -41,13 +41,22 @@ class Work:
         """Return the estimate for the CPU."""
         return max(self.bytes / CPU_BANDWIDTH, self.flops / (threads * CPU_FLOPS_PER_THREAD))
 
+    def gains(self, threads: int) -> bool:
+        """Whether a GPU is worth it."""
+        return GAIN * self.seconds_on_gpu() <= self.seconds_on_cpu(threads)
+
     def seconds_on_gpu(self) -> float:
         """Return the estimate for a GPU."""
         return self.launches * LAUNCH + max(self.bytes / GPU_BANDWIDTH, self.flops / GPU_FLOPS)
 
 
 def choose(
-    work: Work, threads: int, gpus: Sequence[str], why_no_gpu: str, named: Sequence[str], asks_for_gpu: bool
+    work: Work,
+    threads: int,
+    find_gpus: Callable[[], Sequence[str]],
+    why_no_gpu: Callable[[], str],
+    named: Sequence[str],
+    asks_for_gpu: bool,
 ) -> tuple[str, str]:
     """Choose the backend of a network that was left to ``'auto'``.
 
@@ -57,10 +66,11 @@ def choose(
         Of one step.
     threads
         Of the CPU.
-    gpus
-        Backends that can use a GPU here, the best one first.
+    find_gpus
+        Lists the backends that can use a GPU here, the best one first. Asked only where it matters: the question
+        starts the driver, which a process that forks later must not have done.
     why_no_gpu
-        Reason where there are none.
+        Tells the reason where there are none.
     named
         Backends that projections of the network ask for by name.
     asks_for_gpu
@@ -78,14 +88,15 @@ def choose(
     """
     if named:
         return named[0], "'auto' takes the backend that a projection asks for by name"
+    microseconds = 1e6 * work.seconds_on_gpu(), 1e6 * work.seconds_on_cpu(threads)
+    estimate = "a step is estimated at {:.3g} us on a GPU and {:.3g} us on the CPU".format(*microseconds)
+    if not asks_for_gpu and not work.gains(threads):
+        return "cpu", f"'auto' takes the CPU: {estimate}, too little to gain"
+    gpus = find_gpus()
     if asks_for_gpu and not gpus:
-        raise ValueError(f"device or stream is given, but no GPU can be used: {why_no_gpu}.")
-    if asks_for_gpu:
-        return gpus[0], "'auto' takes the GPU that device or stream names"
+        raise ValueError(f"device or stream is given, but no GPU can be used: {why_no_gpu()}.")
     if not gpus:
-        return "cpu", f"'auto' takes the CPU: no GPU can be used ({why_no_gpu})"
-    on_cpu, on_gpu = work.seconds_on_cpu(threads), work.seconds_on_gpu()
-    estimate = f"a step is estimated at {1e6 * on_gpu:.3g} us on the GPU and {1e6 * on_cpu:.3g} us on the CPU"
-    if on_gpu * GAIN <= on_cpu:
-        return gpus[0], f"'auto' takes the GPU: {estimate}"
-    return "cpu", f"'auto' takes the CPU: {estimate}, too little to gain"
+        return "cpu", f"'auto' takes the CPU: no GPU can be used ({why_no_gpu()})"
+    return gpus[0], "'auto' takes the GPU" + (
+        ", as device or stream asks" if asks_for_gpu else f": {estimate}"
+    )
