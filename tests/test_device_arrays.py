@@ -431,6 +431,15 @@ def test_device_arrays_that_do_not_fit():
     assert (back(out) == 0).all()
 
 
+def test_arrays_of_a_place_that_dlpack_does_not_know():
+    class Meta:
+        def __dlpack_device__(self):
+            raise ValueError("unknown device type")
+
+    with pytest.raises(TypeError, match="r is a Meta; expected an array of real numbers"):
+        projection()(Meta())
+
+
 @emulated
 @pytest.mark.parametrize("psp", ["w*pre.r", "w*pre.r**2", "log(1 + w*w*pre.r*pre.r)"])
 def test_a_call_in_a_graph_of_the_caller(psp):

@@ -104,7 +104,10 @@ def _dlpack_device(array: Any) -> int | None:
     """Number of the CUDA device that DLPack says the array lies on, or None."""
     if isinstance(array, type) or not hasattr(array, "__dlpack_device__"):
         return None
-    kind, number = array.__dlpack_device__()
+    try:
+        kind, number = array.__dlpack_device__()
+    except (BufferError, RuntimeError, ValueError):  # a place that DLPack has no number for
+        return None
     return int(number) if kind in (CUDA, CUDA_MANAGED) else None
 
 
