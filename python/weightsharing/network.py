@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -15,12 +15,23 @@ from numpy.typing import DTypeLike
 
 from .arguments import finite_number, positive_number, whole_number
 from .arrays import Array, converted
-from .backends import make_runner, thread_count, usable_backend
-from .backends.cuda import CudaRunner
+from .backends import (
+    Target,
+    check_stream_device,
+    checked_target,
+    get_num_threads,
+    make_runner,
+    usable_gpus,
+    why_no_gpu,
+)
+from .backends.choice import Work, choose
+from .backends.cuda import CudaRunner, device_array_view
+from .backends.reference import least_work
 from .callbacks import Callback
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
 from .constants import forget_constants
 from .description import Shape
+from .device_arrays import current_stream
 from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
 from .neuron import Neuron, forget_functions
@@ -52,7 +63,8 @@ class Network(NotCopyable):
     seed : int, optional
         For everything drawn: weights, rates, noise. Default: another one each time.
     backend : str
-        Name of a backend (`backends`), or ``'auto'``.
+        Name of a backend (`backends`), or ``'auto'``: a GPU where one can be used and a step is large enough to
+        gain by it, else the CPU. ``describe()["backend_reason"]`` of a projection says why.
     threads : int, optional
         For the CPU backend; default: `get_num_threads`.
     batch : int, optional
@@ -65,10 +77,15 @@ class Network(NotCopyable):
         `first_trial` is b.
     check_finite : bool
         Whether to stop with an error after the first step that leaves NaN or infinity in a variable.
+    device : int, optional
+        For a GPU: its number; default: that of `stream`, else 0.
+    stream : int or stream, optional
+        For a GPU: CUDA stream that all steps run on, as an address, a stream of CuPy or torch, or anything with
+        ``__cuda_stream__``. Default: one of its own. `simulate` returns when the steps are done in any case.
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, IndexError
         If an argument is not as described.
 
     Examples
@@ -93,16 +110,17 @@ class Network(NotCopyable):
         *,
         backend: str = "auto",
         threads: int | None = None,
+        device: int | None = None,
+        stream: Any = None,
         batch: int | None = None,
         update: UpdateOrder = "synchronous",
         first_trial: int = 0,
         check_finite: bool = False,
     ) -> None:
-        usable_backend(backend)
+        asked = checked_target("auto" if backend is None else backend, threads, device, stream)
         self._dt = positive_number("dt", dt)
         self._dtype = checked_dtype(dtype)
-        self._backend, self._threads = backend, thread_count(threads)
-        self._backend_by_name = backend != "auto"
+        self._given = self._asked = asked  # for the network; with what compile() was given
         self._batch = None if batch is None else _count("batch", batch, 1)
         self._first_trial = _count("first_trial", first_trial, 0)
         if update not in get_args(UpdateOrder):
@@ -116,7 +134,8 @@ class Network(NotCopyable):
         self._set_seed(seed)
         self._populations: list[Population] = []
         self._projections: list[BaseProjection] = []
-        self._compiled_for: tuple[str, int | None] | None = None
+        self._compiled_for: Target | None = None
+        self._reason = ""  # why this backend
         self._runner: Runner | None = None
         self._histories: tuple[History, ...] = ()
         self._initial: dict[Population, dict[str, Array]] = {}
@@ -340,7 +359,13 @@ class Network(NotCopyable):
 
     # --- Running ---
 
-    def compile(self, backend: str | None = None, threads: int | None = None) -> None:
+    def compile(
+        self,
+        backend: str | None = None,
+        threads: int | None = None,
+        device: int | None = None,
+        stream: Any = None,
+    ) -> None:
         """Prepare the network for simulation; nothing can be added any more.
 
         The values of this moment are those that `reset` restores. Called again, it starts over from the
@@ -348,33 +373,34 @@ class Network(NotCopyable):
 
         Parameters
         ----------
-        backend, threads
+        backend, threads, device, stream
             As for `Network`; default: those of the network.
 
         Raises
         ------
         StateError
             If a projection is not connected.
-        TypeError, ValueError
+        TypeError, ValueError, IndexError
             If an argument is not as described, the populations differ in dtype, or a projection asks for
-            another backend by name.
+            another backend or device.
         """
-        kind = (
-            usable_backend(self._backend if backend is None else backend),
-            self._threads if threads is None else thread_count(threads),
-        )
-        by_name = (self._backend if backend is None else backend) != "auto"
-        self._check_uniform(kind[0])
+        asked = checked_target(backend, threads, device, stream).over(self._given)
+        for projection in self._projections:
+            projection._connected()
+        target, reason = self._chosen(asked)
+        self._check_uniform(target)
         for population in self._populations:
             population._fetch_all()
-        executors = {one: one._ready_executors(kind) for one in self._projections}
+        executors = {one: one._ready_executors(target) for one in self._projections}
         compiled = compile_steps(
             self._populations, self._projections, executors, self._update, self._dt, self._check_finite
         )
         schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
-        self._runner = make_runner(schedule, *kind)
+        self._runner = make_runner(schedule, target)
         self._histories = compiled.histories
-        self._compiled_for, self._backend_by_name = kind, by_name
+        self._compiled_for, self._asked, self._reason = target, asked, reason
+        for projection in self._projections:
+            projection._forget_other_executors(target)
         self._initial = {
             population: {name: population._array(name).copy() for name in population._declared()}
             for population in self._populations
@@ -561,6 +587,28 @@ class Network(NotCopyable):
             [distribution.sample(shape, np.random.default_rng([words, trial])) for trial in trials]
         )
 
+    def _assign_on_device(self, array: Array, name: str, values: Any, shape: Shape) -> None:
+        """Assign an array of a CUDA device to one of a population, within the device."""
+        if not isinstance(self._runner, CudaRunner):
+            raise TypeError(
+                f"{name}: the array lies on a CUDA device, and the network is not compiled for one; copy it to the "
+                "host first, with .get() (CuPy) or .cpu() (torch)."
+            )
+        stream = current_stream(values)
+        view = device_array_view(name, values, stream)
+        if view.dtype != array.dtype:
+            raise TypeError(
+                f"{name} has dtype {view.dtype}; expected {array.dtype}, as nothing is converted there."
+            )
+        if view.shape not in (shape, array.shape):
+            raise ValueError(f"{name} has the shape {view.shape}; expected {shape}.")
+        if view.device not in (None, self._runner.device):
+            raise ValueError(
+                f"{name} lies on device {view.device}, the network on device {self._runner.device}."
+            )
+        if not self._runner.assign_on_device(array, view, stream):
+            raise ValueError(f"{name} is not on the device: nothing in a step uses it.")
+
     def _fill(self, array: Array, values: Any) -> None:
         """Assign to an array of a population or history."""
         array[...] = values
@@ -654,10 +702,45 @@ class Network(NotCopyable):
             raise StateError("the network is not compiled; call compile() first.")
         return self._runner
 
-    @property
-    def _kind_in_use(self) -> tuple[str, int | None]:
-        """Backend and threads: those compiled for, before that those of the network."""
-        return self._compiled_for or (usable_backend(self._backend), self._threads)
+    def _chosen(self, asked: Target) -> tuple[Target, str]:
+        """Return where to run what was asked for, everything decided, and the reason."""
+        reason = "asked for by name"
+        if asked.backend == "auto":
+            own = [projection._given for projection in self._projections]
+            named = [one.backend for one in own if one.backend not in (None, "auto")]
+            asks_for_gpu = any(one.device is not None for one in (asked, *own)) or asked.stream is not None
+            backend, reason = choose(
+                self._work(),
+                asked.threads or get_num_threads(),
+                usable_gpus,
+                why_no_gpu,
+                [name for name in named if name is not None],
+                asks_for_gpu,
+            )
+            asked = Target(backend).over(asked)
+        if asked.on_gpu:
+            of_stream = None if asked.stream is None else asked.stream.device
+            device = next(number for number in (asked.device, of_stream, 0) if number is not None)
+            if asked.stream is not None:
+                check_stream_device(asked.stream, device)
+            asked = replace(asked, device=device)
+        return asked, reason
+
+    def _work(self) -> Work:
+        """What one step moves and computes at least."""
+        work, dtype = Work(0.0, 0.0, 0), self._run_dtype()
+        for projection in self._projections:
+            taps = projection._time_taps or 1
+            moved, computed = least_work(projection._connected(), dtype)
+            work += Work(moved * taps * self._trials, computed * taps * self._trials, taps)
+        for population in self._populations:
+            neuron = population.neuron_type
+            if neuron is not None and neuron.steps:
+                program = neuron.program()
+                arrays = len(program.inputs) + len(program.outputs)
+                units = population.size * self._trials
+                work += Work(dtype.itemsize * units * arrays, units * len(program.code), 1)
+        return work
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is None:
@@ -670,15 +753,20 @@ class Network(NotCopyable):
 
     # --- The schedule ---
 
-    def _check_uniform(self, backend: str) -> None:
-        """Raise unless all projections are connected, and all of one dtype and backend."""
+    def _check_uniform(self, target: Target) -> None:
+        """Raise unless all projections are of one dtype, backend and device."""
         for projection in self._projections:
-            projection._connected()
-            own = projection._backend
-            if own is not None and own != backend:
+            own = projection._given
+            if own.backend not in (None, "auto", target.backend):
                 raise ValueError(
-                    f"{projection!r} asks for the backend {own!r}, the network is compiled for {backend!r}; "
-                    "leave one of them out."
+                    f"{projection!r} asks for the backend {own.backend!r}, the network is compiled for "
+                    f"{target.backend!r}; leave one of them out."
+                )
+            if own.device not in (None, target.device):
+                where = f"device {target.device}" if target.on_gpu else f"the backend {target.backend!r}"
+                raise ValueError(
+                    f"{projection!r} asks for device {own.device}, the network is compiled for {where}; leave one of "
+                    "them out."
                 )
         if len({population.dtype for population in self._populations}) > 1:
             listed = ", ".join(f"{one.name!r}: {one.dtype}" for one in self._populations)
@@ -761,9 +849,11 @@ def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | N
     network._dt, network._dtype = new_dt, new_dtype
 
 
-def compile(backend: str | None = None, threads: int | None = None) -> None:
+def compile(
+    backend: str | None = None, threads: int | None = None, device: int | None = None, stream: Any = None
+) -> None:
     """Compile the default network; see `Network.compile`."""
-    _default.compile(backend, threads)
+    _default.compile(backend, threads, device, stream)
 
 
 def simulate(duration: float, progress: bool = False) -> None:
