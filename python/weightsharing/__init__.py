@@ -7,6 +7,7 @@ from .distributions import Normal, Uniform
 from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
+from .inputs import MoviePopulation, TimedArray
 from .network import (
     Network,
     clear,
@@ -34,6 +35,7 @@ __all__ = [
     "ExpressionError",
     "ImagePopulation",
     "MovieError",
+    "MoviePopulation",
     "Network",
     "Neuron",
     "Normal",
@@ -43,6 +45,7 @@ __all__ = [
     "SharedProjection",
     "StateError",
     "Synapse",
+    "TimedArray",
     "Uniform",
     "__version__",
     "backends",

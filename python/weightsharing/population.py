@@ -331,6 +331,18 @@ class Population(NotCopyable):
         """Have the frames of the next steps ready; return the step up to which they are."""
         return upto
 
+    def _check_shown(self) -> None:
+        """Raise if what is shown does not fit the network that is about to be compiled."""
+
+    def _show_again(self) -> None:
+        """Begin again at step 0."""
+
+    def _shown_state(self) -> Any:
+        """What `_restore_shown` needs to show the same again."""
+
+    def _restore_shown(self, state: Any) -> None:
+        """Show what was shown, counted from the same step."""
+
     def _fetch_all(self) -> None:
         """Bring all values up to date, before another runner takes them over."""
         for values in (*self._values.values(), *self._sums.values()):
