@@ -26,6 +26,7 @@ from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
+from .videos import VideoPopulation
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "Synapse",
     "TimedArray",
     "Uniform",
+    "VideoPopulation",
     "__version__",
     "backends",
     "clear",

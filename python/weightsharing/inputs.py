@@ -538,6 +538,8 @@ class MoviePopulation(TimedInput):
         try:
             with np.errstate(over="raise"):
                 row[...] = self._as_rates(array)
+        except TypeError as error:
+            raise MovieError(f"{name}: {error}") from error
         except FloatingPointError:
             raise MovieError(f"{name} holds a finite number that does not fit {row.dtype}.") from None
 
