@@ -10,6 +10,7 @@ from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
 from .models import LeakyIntegrator
+from .monitors import Monitor
 from .network import (
     Network,
     clear,
@@ -40,6 +41,7 @@ __all__ = [
     "ExpressionError",
     "ImagePopulation",
     "LeakyIntegrator",
+    "Monitor",
     "MovieError",
     "Network",
     "Neuron",
