@@ -11,6 +11,7 @@ from .expressions import ExpressionError
 from .images import ImagePopulation
 from .inputs import MoviePopulation, TimedArray
 from .models import LeakyIntegrator
+from .monitors import Monitor
 from .network import (
     Network,
     clear,
@@ -42,6 +43,7 @@ __all__ = [
     "ExpressionError",
     "ImagePopulation",
     "LeakyIntegrator",
+    "Monitor",
     "MovieError",
     "MoviePopulation",
     "Network",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,6 +35,7 @@ from .description import Shape
 from .device_arrays import current_stream
 from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
+from .monitors import Monitor, begin_all
 from .neuron import Neuron, forget_functions
 from .population import Population, checked_dtype
 from .progress import progress_bar
@@ -41,8 +43,8 @@ from .schedule import NotFinite, Recording, Runner, Schedule
 
 if TYPE_CHECKING:
     from .inputs import MoviePopulation
-    from .monitors import Monitor
     from .projection import BaseProjection, Synapse
+    from .views import PopulationView
 
 
 F = TypeVar("F", bound=Callable[[int], Any])
@@ -142,7 +144,8 @@ class Network(NotCopyable):
         self._initial: dict[Population, dict[str, Array]] = {}
         self._initial_draws = self._random_generator.bit_generator.state
         self._steps_done = 0
-        self._monitors: list[Monitor] = []
+        self._monitors: WeakSet[Monitor] = WeakSet()
+        self._run_end: int | None = None  # step at which the present run ends
         self._callbacks: list[Callback] = []
         self._callbacks_enabled = True
         self._pushed: list[_State] = []
@@ -316,6 +319,37 @@ class Network(NotCopyable):
         self._check_member(projection.pre)
         return projection
 
+    def monitor(
+        self,
+        obj: Population | PopulationView,
+        variables: str | Sequence[str],
+        period: float | None = None,
+        period_offset: float | None = None,
+        start: bool = True,
+        name: str | None = None,
+    ) -> Monitor:
+        """Record variables of a population of this network, or of a view of one.
+
+        Parameters
+        ----------
+        obj, variables, period, period_offset, start, name
+            As for `Monitor`.
+
+        Returns
+        -------
+        Monitor
+            Records as long as somebody holds it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        population = getattr(obj, "population", obj)
+        if isinstance(population, Population):
+            self._check_member(population)
+        return Monitor(obj, variables, period, period_offset, start, name)
+
     def _check_member(self, population: Population) -> None:
         if population.network is not self:
             raise ValueError(f"{population!r} belongs to another network; create it in this one.")
@@ -361,6 +395,9 @@ class Network(NotCopyable):
         name = self._register_population(population, population._given_name)
         home._populations.remove(population)
         population._move(self, name, values)
+        moving = [monitor for monitor in home._monitors if monitor._population is population]
+        home._monitors.difference_update(moving)
+        self._monitors.update(moving)
 
     # --- Running ---
 
@@ -374,7 +411,7 @@ class Network(NotCopyable):
         """Prepare the network for simulation; nothing can be added any more.
 
         The values of this moment are those that `reset` restores. Called again, it starts over from the
-        values of that moment, with empty histories and at time 0, for example on another backend.
+        values of that moment, with empty histories and monitors and at time 0, for example on another backend.
 
         Parameters
         ----------
@@ -626,13 +663,13 @@ class Network(NotCopyable):
             for sums in population._sums.values():
                 self._fill(sums, 0.0)
         self._random_generator.bit_generator.state = self._initial_draws
-        for monitor in self._monitors:
-            monitor._reset()
         self._restart()
 
     def _restart(self) -> None:
         """Go to the time before step 0, with histories of what was before."""
         self._steps_done = 0
+        for monitor in self._monitors:
+            monitor._reset()
         self._pushed.clear()
         for population in self._populations:
             population._show_again()
@@ -758,14 +795,17 @@ class Network(NotCopyable):
     ) -> None:
         """Run some steps, in pieces: callbacks come in between, a movie may arrive frame by frame."""
         self._check_compiled()
+        if self._run_end is not None:
+            raise StateError("a function called between the steps of a run cannot begin another run.")
         first, end = self._steps_done, self._steps_done + steps
         if steps and first == 0 and not histories_known:
             self._check_histories_known()
         show = progress_bar(steps) if progress else None
         streaming = any(population._streams for population in self._populations)
         before = self._state() if streaming else None
-        recordings = [*recordings, *(one for each in self._monitors for one in each._begin(first, steps))]
         try:
+            begin_all(self._monitors, first, steps)
+            self._run_end = end
             while self._steps_done < end:
                 upto = min(self._call_back(), end)
                 if show is not None:
@@ -779,20 +819,22 @@ class Network(NotCopyable):
             self._restore(before)
             raise
         finally:
+            self._run_end = None
             for monitor in self._monitors:
                 monitor._end(self._steps_done)
             if show is not None:
                 show.close()
 
-    def _run_piece(self, upto: int, recordings: list[Recording]) -> None:
+    def _run_piece(self, upto: int, recordings: Sequence[Recording]) -> None:
         """Run to a step at most, less if a movie has fewer frames ready."""
         runner = self._check_compiled()
         for population in self._populations:
             upto = min(upto, population._show(self._steps_done, upto))
         for projection in self._projections:
             projection._ready_executors()
+        kept = [*recordings, *(one for monitor in self._monitors for one in monitor._recordings())]
         try:
-            runner.run(self._steps_done, upto - self._steps_done, recordings)
+            runner.run(self._steps_done, upto - self._steps_done, kept)
         except NotFinite as found:
             raise self._not_finite(found, self._steps_done + runner.done) from None
         finally:
