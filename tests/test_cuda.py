@@ -323,6 +323,39 @@ TILED = {
         ),
         "bank",
     ),
+    "3x3 ignore": (SharedDescription((67, 150), (67, 150), ((3, 3),), padding="ignore", psp=W_R), "window"),
+    "7x7 mean, ignore": (
+        SharedDescription((41, 140), (41, 140), ((7, 7),), operation="mean", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "5x5 max, ignore": (
+        SharedDescription((41, 140), (41, 140), ((5, 5),), operation="max", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "any extents, ignore": (
+        SharedDescription((45, 70), (45, 70), ((4, 9),), operation="mean", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "three axes, ignore": (
+        SharedDescription((9, 20, 30), (9, 20, 30), ((3, 3, 2),), operation="min", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "layers, ignore": (
+        SharedDescription(
+            (30, 21, 5), (30, 21, 5), ((5, 3),), keep_last_dimension=True, padding="ignore", psp=W_R
+        ),
+        "window",
+    ),
+    "bank, ignore": (
+        SharedDescription((14, 13, 6), (14, 13, 33), ((3, 3, 6),) * 33, bank=True, padding="ignore", psp=W_R),
+        "bank",
+    ),
+    "bank mean, ignore": (
+        SharedDescription(
+            (30, 30), (15, 15, 17), ((4, 3),) * 17, bank=True, padding="ignore", operation="mean", psp=W_R
+        ),
+        "bank",
+    ),
     "pooling": (PoolingDescription((90, 121), (45, 61), (2, 2), (2, 2), "max", psp=RATE), "pool"),
     "pooling of layers": (
         PoolingDescription((40, 60, 3), (38, 29, 3), (3, 4, 1), (1, 2, 1), "mean", psp=RATE),
@@ -339,7 +372,7 @@ TILED = {
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 @pytest.mark.parametrize("case", TILED)
-@pytest.mark.parametrize("specials", (None, "rates"))
+@pytest.mark.parametrize("specials", (None, "rates", "both"))
 def test_kernels_with_tiles(case, dtype, specials):
     description, family = TILED[case]
     rates, weights = draw_case(description, "log" in case, dtype, 5, specials, 2)
@@ -348,6 +381,27 @@ def test_kernels_with_tiles(case, dtype, specials):
     report = executor.describe()
     assert report["family"] == family
     assert "one thread per unit" not in report["reason"]
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize(
+    "description",
+    (
+        SharedDescription((64, 64), (64, 64), ((7, 7),), operation="mean", algorithm="direct", psp=W_R),
+        SharedDescription((64, 64), (64, 64, 16), ((7, 7),) * 16, bank=True, operation="mean", psp=W_R),
+    ),
+    ids=("window", "bank"),
+)
+def test_mean_divides(description, dtype):
+    """The mean of equal whole numbers is that number, which a multiplication with 1/49 would miss."""
+    description = replace(description, padding="border")
+    executor = CudaExecutor(description, dtype)
+    executor.set_weights([np.ones((7, 7), dtype)] * len(description.extents))
+    rates = np.arange(1, 51, dtype=dtype).reshape(50, 1, 1) * np.ones((1, 64, 64), dtype)
+    out = np.empty((50, *description.post), dtype)
+    executor.run(rates, out, False)
+    for number, result in zip(range(1, 51), out, strict=True):
+        np.testing.assert_array_equal(result, number)
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))

@@ -13,7 +13,8 @@
 namespace weightsharing::cuda {
 
 // One unit of one filter: its taps in the order of the weights, `first` the coordinate of tap (0, 0, 0, 0).
-template <class T>
+// `with_psp` = false for kernels that are never launched with one: the program's slots cost them registers.
+template <bool with_psp, class T>
 inline __device__ T reduce_taps(const WindowParameters<T>& p, const T* rates, const T* weights,
                                 const int64_t (&first)[4]) {
   Reducer<T> reducer(p.reduction);
@@ -41,7 +42,10 @@ inline __device__ T reduce_taps(const WindowParameters<T>& p, const T* rates, co
           if (is_outside && ignore) continue;
           const T rate = is_outside ? p.outside_value : rates[row + u3 * p.pre_step[3]];
           const T weight = weights[tap];
-          reducer.add(p.has_psp ? run_psp(p.psp, weight, rate) : weight * rate);
+          if (with_psp && p.has_psp)
+            reducer.add(run_psp(p.psp, weight, rate));
+          else
+            reducer.add(weight * rate);
         }
       }
     }
@@ -60,8 +64,8 @@ __global__ void gather_naive(const WindowParameters<T> p) {
   if (trial >= p.batch) return;
   const int32_t* listed = p.listed + 4 * unit;
   const int64_t first[4] = {listed[0], listed[1], listed[2], listed[3]};
-  const T value = reduce_taps(p, source_rates(p.source) + trial * p.pre_size,
-                              p.weights + static_cast<int64_t>(filter) * p.taps, first);
+  const T value = reduce_taps<true>(p, source_rates(p.source) + trial * p.pre_size,
+                                    p.weights + static_cast<int64_t>(filter) * p.taps, first);
   write_unit(p.post + trial * p.post_size + unit * p.post_unit + p.first_filter + filter, value,
              p.accumulate);
 }

@@ -126,9 +126,9 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
     }
     const Axis last = merged.back().axis, row = merged.size() > 1 ? merged[merged.size() - 2].axis : Axis{};
     const bool large = p.units * p.filters >= least_for_tiles;
-    const bool tiles = large && !general_psp && g.padding != Padding::ignore && last.stride == 1 &&
-                       row.stride == 1 && row.dilation == 1 && row.post > 1;
-    if (large && sum && !general_psp && g.padding != Padding::ignore && p.filters >= 16 && inner == 1 &&
+    const bool tiles =
+        large && !general_psp && last.stride == 1 && row.stride == 1 && row.dilation == 1 && row.post > 1;
+    if (large && sum && !general_psp && p.filters >= 16 && inner == 1 &&
         bank_bytes(p, element_bytes) <= target.shared_bytes) {
       p.kernel = WindowKernel::bank;
       p.family = "bank";

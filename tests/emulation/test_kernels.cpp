@@ -136,7 +136,7 @@ Code example_program() {
 }
 template <class T>
 T example_psp(T w, T r) {
-  return (r != r ? r : w < r ? w : r) - T(0.25);
+  return (r != r || w != w ? r + w : w < r ? w : r) - T(0.25);
 }
 
 enum class Kind { naive, listed, tile, any, separable, bank };
@@ -145,7 +145,7 @@ template <class T>
 struct WindowCase {
   WindowParameters<T> p{};
   int off = 0;
-  bool non_finite = false;
+  bool non_finite = false, non_finite_weights = false;
   std::vector<T> column_factors, row_factors;
   int terms = 1;
   std::string name;
@@ -207,6 +207,9 @@ void run_window(Kind kind, WindowCase<T>& c) {
         weights.data[i * p.axis[3].taps + j] = sum;
       }
   }
+  if (c.non_finite_weights)
+    weights.data[random_bits() % weights.size] =
+        one_in(2) ? std::numeric_limits<T>::quiet_NaN() : -std::numeric_limits<T>::infinity();
   p.weights = weights.data;
   p.post = post.data;
   std::vector<int32_t> listed;
@@ -358,11 +361,11 @@ WindowCase<T> window_case(Kind kind, int number) {
   constexpr int reductions[] = {reduce_sum, reduce_mean, reduce_max, reduce_min};
   p.reduction = reductions[kind == Kind::bank || kind == Kind::separable ? number % 2 : number % 4];
   p.outside = number / 4 % 6;
-  if (!free && p.outside == outside_ignore) p.reduction = kind == Kind::tile ? reduce_sum : reduce_mean;
   p.outside_value = p.outside == outside_constant && one_in(2) ? T(0) : number % 7 == 0 ? T(0.25) : T(0.5);
   p.accumulate = one_in(3);
   c.off = one_in(3);
   c.non_finite = one_in(3);
+  c.non_finite_weights = kind != Kind::separable && one_in(4);
   for (int d = 0; d < 4; ++d) {
     Axis& a = p.axis[d];
     const bool tiled = d >= 2 && !free, outer = d < 2;
@@ -414,7 +417,6 @@ WindowCase<T> window_case(Kind kind, int number) {
     p.axis[2].pre = p.axis[2].post + 20;
     p.axis[3] = {480, 1, 480, 1, 1, 0};
   }
-  if (p.outside == outside_ignore) c.non_finite = c.non_finite && free && kind != Kind::bank;
   static const char* const kinds[] = {"window_naive",    "gather_naive",   "window_tile",
                                       "window_tile_any", "separable_tile", "bank_gemm"};
   c.name = std::string(kinds[static_cast<int>(kind)]) + (sizeof(T) == 4 ? "<float>" : "<double>") + " case " +
