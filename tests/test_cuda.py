@@ -296,6 +296,12 @@ def test_threads_in_any_order(order):
 
 
 # Shapes large enough for the kernels with tiles, and which family must take them.
+def scattered(pre, units):
+    """Listed centres anywhere in pre."""
+    generator = np.random.default_rng(3)
+    return np.stack([generator.integers(0, size, units) for size in pre], axis=1)
+
+
 TILED = {
     "3x3": (SharedDescription((67, 150), (67, 150), ((3, 3),), psp=W_R), "window"),
     "5x5 max": (
@@ -355,6 +361,47 @@ TILED = {
             (30, 30), (15, 15, 17), ((4, 3),) * 17, bank=True, padding="ignore", operation="mean", psp=W_R
         ),
         "bank",
+    ),
+    "listed": (
+        SharedDescription((60, 60), (2100,), ((5, 4),), centres=scattered((60, 60), 2100), psp=W_R),
+        "gather",
+    ),
+    "listed max, ignore": (
+        SharedDescription(
+            (60, 60),
+            (2100,),
+            ((3, 3),),
+            operation="max",
+            padding="ignore",
+            centres=scattered((60, 60), 2100),
+            psp=W_R,
+        ),
+        "gather",
+    ),
+    "listed bank": (
+        SharedDescription(
+            (20, 30, 3),
+            (130, 17),
+            ((3, 3, 3),) * 17,
+            bank=True,
+            operation="mean",
+            padding="reflect",
+            centres=scattered((20, 30, 3), 130),
+            psp=W_R,
+        ),
+        "gather",
+    ),
+    "listed bank, log": (
+        SharedDescription(
+            (20, 30),
+            (300, 17),
+            ((3, 3),) * 8 + ((5, 2),) * 9,
+            bank=True,
+            padding="ignore",
+            centres=scattered((20, 30), 300),
+            psp=parse_psp("w*log(1+pre.r)"),
+        ),
+        "gather",
     ),
     "pooling": (PoolingDescription((90, 121), (45, 61), (2, 2), (2, 2), "max", psp=RATE), "pool"),
     "pooling of layers": (

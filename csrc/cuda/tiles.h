@@ -39,6 +39,12 @@ struct BankTile {
 
 constexpr int bank_fan_in = 40;  // sums of chunk_taps taps that are added in sequence: 1280 taps
 
+struct GatherTile {
+  static constexpr int threads = 128;
+  static constexpr int filters = 8;          // of a bank, per thread; 1 without
+  static constexpr int most_taps = 1 << 14;  // what two levels of sums add up without a long sequence
+};
+
 struct PoolTile {
   static constexpr int threads = 256;
 };

@@ -64,6 +64,11 @@ std::int64_t bank_bytes(const WindowLaunchPlan& p, std::size_t element_bytes) {
                             : cuda::bank_shared_bytes<double>(p.filter_block, 64, p.taps);
 }
 
+// Of gather_tile, static: weights and places of a chunk of 32 taps.
+std::int64_t gather_tile_bytes(Index filters, std::size_t element_bytes) {
+  return 32 * ((filters > 1 ? cuda::GatherTile::filters : 1) * static_cast<Index>(element_bytes) + 24);
+}
+
 bool passes_through(const Axis& a) {
   return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post;
 }
@@ -87,9 +92,9 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
   const bool sum = operation == Operation::sum || operation == Operation::mean;
   for (const auto& [first, end] : equal_runs(g)) {
     WindowLaunchPlan p{};
-    p.kernel = g.listed ? WindowKernel::gather : WindowKernel::naive;
+    p.kernel = g.listed ? WindowKernel::gather_naive : WindowKernel::naive;
     p.family = g.listed ? "gather" : "window";
-    p.reason = g.listed ? "the centres are listed" : "one thread per unit";
+    p.reason = g.listed ? "the centres are listed: one thread per unit and filter" : "one thread per unit";
     p.pre_size = volume(g.pre, "pre");
     p.post_size = volume(g.post, "post");
     p.units = g.units;
@@ -112,6 +117,11 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
         for (int d = 0; d < 4; ++d)
           p.listed.push_back(
               d < front ? 0 : narrow((*g.listed)[u * rank + d - front] + p.axis[d].offset, "a centre"));
+      if (!general_psp && p.units * p.filters >= least_for_tiles && p.taps <= cuda::GatherTile::most_taps &&
+          gather_tile_bytes(p.filters, element_bytes) <= target.shared_bytes) {
+        p.kernel = WindowKernel::gather;
+        p.reason = "the centres are listed: weights in shared memory";
+      }
       plans.push_back(std::move(p));
       continue;
     }

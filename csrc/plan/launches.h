@@ -27,7 +27,7 @@ struct LaunchShape {
 LaunchShape flat_launch(const std::string& kernel, Index elements);
 LaunchShape single_launch(const std::string& kernel);
 
-enum class WindowKernel { naive, gather, tile, tile_any, bank };
+enum class WindowKernel { naive, gather_naive, gather, tile, tile_any, bank };
 
 // Filters with equal extents, neighbours in the bank; axes are four, those in front trivial.
 struct WindowLaunchPlan {
@@ -105,9 +105,18 @@ LaunchShape window_launch(const WindowLaunchPlan& plan, const cuda::WindowParame
       return block_launch(instance<T>("bank_gemm", std::to_string(plan.filter_block)), blocks, threads, 1,
                           cuda::bank_shared_bytes<T>(plan.filter_block, pixels, w.taps));
     }
+    case WindowKernel::gather: {
+      using Tile = cuda::GatherTile;
+      const int filters = w.filters > 1 ? Tile::filters : 1;
+      const Index blocks =
+          cuda::divide_up(w.units, Tile::threads) * cuda::divide_up(w.filters, filters) * w.batch;
+      return block_launch(instance<T>("gather_tile", std::to_string(filters) + ", " + reduction), blocks,
+                          Tile::threads, 1, 0);
+    }
     default:
-      return flat_launch(instance<T>(plan.kernel == WindowKernel::gather ? "gather_naive" : "window_naive"),
-                         plan.units * plan.filters * w.batch);
+      return flat_launch(
+          instance<T>(plan.kernel == WindowKernel::gather_naive ? "gather_naive" : "window_naive"),
+          plan.units * plan.filters * w.batch);
   }
 }
 

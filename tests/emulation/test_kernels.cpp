@@ -139,7 +139,9 @@ T example_psp(T w, T r) {
   return (r != r || w != w ? r + w : w < r ? w : r) - T(0.25);
 }
 
-enum class Kind { naive, listed, tile, any, separable, bank };
+enum class Kind { naive, listed, tile, any, separable, bank, gather };
+
+bool is_listed(Kind kind) { return kind == Kind::listed || kind == Kind::gather; }
 
 template <class T>
 struct WindowCase {
@@ -213,9 +215,12 @@ void run_window(Kind kind, WindowCase<T>& c) {
   p.weights = weights.data;
   p.post = post.data;
   std::vector<int32_t> listed;
-  if (kind == Kind::listed) {
+  if (is_listed(kind)) {
     for (int64_t u = 0; u < p.units; ++u)
-      for (int d = 0; d < 4; ++d) listed.push_back(pick(-2, p.axis[d].pre + 1));
+      for (int d = 0; d < 4; ++d) {
+        const int last_inside = p.axis[d].pre - 1 - (p.axis[d].taps - 1) * p.axis[d].dilation;
+        listed.push_back(one_in(3) || last_inside < 0 ? pick(-2, p.axis[d].pre + 1) : pick(0, last_inside));
+      }
     p.listed = listed.data();
   }
   const Code psp = example_program();
@@ -242,7 +247,7 @@ void run_window(Kind kind, WindowCase<T>& c) {
               const int64_t k = left % p.axis[d].taps;
               left /= p.axis[d].taps;
               const int64_t first =
-                  kind == Kind::listed ? listed[4 * unit + d] : p.axis[d].offset + p.axis[d].stride * q[d];
+                  is_listed(kind) ? listed[4 * unit + d] : p.axis[d].offset + p.axis[d].stride * q[d];
               const long u = plain_place(first + p.axis[d].dilation * k, p.axis[d].pre, p.outside);
               outside = outside || u < 0;
               element += u * p.pre_step[d];
@@ -257,7 +262,7 @@ void run_window(Kind kind, WindowCase<T>& c) {
             largest_rate = std::max(largest_rate, std::abs(static_cast<double>(rate)));
           }
           int64_t at = b * p.post_size + layer + p.first_filter + f;
-          if (kind == Kind::listed)
+          if (is_listed(kind))
             at += unit * p.post_unit;
           else
             for (int d = 0; d < 4; ++d) at += q[d] * p.post_step[d];
@@ -292,6 +297,19 @@ void launch_tile(const WindowParameters<T>& p) {
     emulation::launch<&window_tile<T, K, K, reduce_sum>>(grid, dim3(Tile::threads), p);
 }
 
+template <class T, int filters>
+void launch_gather(const WindowParameters<T>& p) {
+  const dim3 grid(static_cast<unsigned>(divide_up(p.units, GatherTile::threads) *
+                                        divide_up(p.filters, filters) * p.batch));
+  const dim3 block(GatherTile::threads);
+  if (p.reduction == reduce_max)
+    emulation::launch<&gather_tile<T, filters, reduce_max>>(grid, block, p);
+  else if (p.reduction == reduce_min)
+    emulation::launch<&gather_tile<T, filters, reduce_min>>(grid, block, p);
+  else
+    emulation::launch<&gather_tile<T, filters, reduce_sum>>(grid, block, p);
+}
+
 template <class T, int filters, int pixels, int PT, int FT>
 void launch_bank(WindowParameters<T>& p, std::vector<T>& packed) {
   p.packed_filters = static_cast<int32_t>(divide_up(p.filters, filters) * filters);
@@ -319,6 +337,8 @@ void launch_window(Kind kind, WindowCase<T>& c, std::vector<T>& packed) {
       return emulation::launch<&window_naive<T>>(threads, dim3(64), p);
     case Kind::listed:
       return emulation::launch<&gather_naive<T>>(threads, dim3(64), p);
+    case Kind::gather:
+      return p.filters > 1 ? launch_gather<T, 8>(p) : launch_gather<T, 1>(p);
     case Kind::tile:
       return p.axis[3].taps == 3   ? launch_tile<T, 3>(p)
              : p.axis[3].taps == 5 ? launch_tile<T, 5>(p)
@@ -350,11 +370,12 @@ template <class T>
 WindowCase<T> window_case(Kind kind, int number) {
   WindowCase<T> c;
   WindowParameters<T>& p = c.p;
-  const bool free = kind == Kind::naive || kind == Kind::listed || kind == Kind::bank;
+  const bool free = kind == Kind::naive || is_listed(kind) || kind == Kind::bank;
   p.batch = one_in(3) ? 2 : 1;
   p.inner = (kind == Kind::any || kind == Kind::separable) && one_in(2) ? pick(2, 5) : 1;
   p.filters = kind == Kind::bank                       ? (one_in(3) ? pick(33, 66) : pick(1, 9))
               : kind == Kind::separable || p.inner > 1 ? 1
+              : kind == Kind::gather                   ? pick(1, 11)
                                                        : pick(1, 2);
   p.first_filter = one_in(3) && p.inner == 1 ? pick(1, 4) : 0;
   p.post_unit = p.filters + p.first_filter + (p.first_filter && one_in(2) ? pick(0, 3) : 0);
@@ -399,7 +420,7 @@ WindowCase<T> window_case(Kind kind, int number) {
       a.offset = -(a.taps / 2);
     }
   }
-  if ((kind == Kind::any || kind == Kind::naive) && one_in(10))
+  if ((kind == Kind::any || kind == Kind::naive || kind == Kind::gather) && one_in(10))
     p.axis[2].taps = 70;  // more than one accumulator holds
   if (kind == Kind::tile || kind == Kind::any || kind == Kind::separable)
     if (one_in(2)) {  // rows that 16-byte accesses fit
@@ -417,8 +438,8 @@ WindowCase<T> window_case(Kind kind, int number) {
     p.axis[2].pre = p.axis[2].post + 20;
     p.axis[3] = {480, 1, 480, 1, 1, 0};
   }
-  static const char* const kinds[] = {"window_naive",    "gather_naive",   "window_tile",
-                                      "window_tile_any", "separable_tile", "bank_gemm"};
+  static const char* const kinds[] = {"window_naive",   "gather_naive", "window_tile", "window_tile_any",
+                                      "separable_tile", "bank_gemm",    "gather_tile"};
   c.name = std::string(kinds[static_cast<int>(kind)]) + (sizeof(T) == 4 ? "<float>" : "<double>") + " case " +
            std::to_string(number) + " operation " + std::to_string(p.reduction) + " padding " +
            std::to_string(p.outside) + " (pre, post, taps, stride, dilation, offset)";
@@ -435,7 +456,8 @@ WindowCase<T> window_case(Kind kind, int number) {
 
 template <class T>
 void windows(int cases) {
-  for (Kind kind : {Kind::naive, Kind::listed, Kind::tile, Kind::any, Kind::separable, Kind::bank})
+  for (Kind kind :
+       {Kind::naive, Kind::listed, Kind::tile, Kind::any, Kind::separable, Kind::bank, Kind::gather})
     for (int number = 0; number < cases; ++number) {
       WindowCase<T> c = window_case<T>(kind, number);
       run_window(kind, c);
