@@ -58,6 +58,15 @@ struct PoolTile {
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Static shared memory of window_tile with `extent` rows and columns, and of gather_tile.
+inline int64_t window_tile_bytes(int64_t extent, int64_t element_bytes) {
+  const int64_t columns = 32 * (16 / element_bytes) + 2 * WindowTile<float>::lead;
+  return (WindowTile<float>::rows + extent - 1) * columns * element_bytes;
+}
+inline int64_t gather_shared_bytes(int64_t filters, int64_t element_bytes) {
+  return 32 * ((filters > 1 ? GatherTile::filters : 1) * element_bytes + 24);
+}
+
 // Elements of one row of the shared tile, whole accesses; up to wide - 1 elements in front align the first.
 template <class T>
 inline int64_t any_window_vectors(const WindowParameters<T>& p) {

@@ -64,9 +64,29 @@ std::int64_t bank_bytes(const WindowLaunchPlan& p, std::size_t element_bytes) {
                             : cuda::bank_shared_bytes<double>(p.filter_block, 64, p.taps);
 }
 
-// Of gather_tile, static: weights and places of a chunk of 32 taps.
-std::int64_t gather_tile_bytes(Index filters, std::size_t element_bytes) {
-  return 32 * ((filters > 1 ? cuda::GatherTile::filters : 1) * static_cast<Index>(element_bytes) + 24);
+// '3xtf32' was asked for by name: it, or a reason.
+void check_tf32(const SharedGeometry& g, Operation operation, std::size_t element_bytes, bool general_psp,
+                const GpuTarget& target) {
+  std::string reason;
+  const std::string capability =
+      std::to_string(target.compute_capability / 10) + "." + std::to_string(target.compute_capability % 10);
+  if (!g.bank)
+    reason = "this is one filter";
+  else if (element_bytes != 4)
+    reason = "the dtype is float64";
+  else if (operation != Operation::sum && operation != Operation::mean)
+    reason = std::string("the operation is '") + name_of(operation) + "'";
+  else if (general_psp)
+    reason = "the psp is not f(w) * g(pre.r)";
+  else if (g.listed)
+    reason = "the centres are listed (subsampling)";
+  else if (target.compute_capability < 80)
+    reason = "the device has the compute capability " + capability;
+  if (!reason.empty())
+    throw std::invalid_argument(
+        "algorithm='3xtf32' is for float32 banks of regular filters, operation 'sum' or 'mean', with a psp "
+        "f(w) * g(pre.r), on CUDA devices of compute capability 8.0 or newer; " +
+        reason + ". Use algorithm='auto'.");
 }
 
 bool passes_through(const Axis& a) {
@@ -77,16 +97,18 @@ bool passes_through(const Axis& a) {
 // units.
 constexpr Index least_for_tiles = 2048;
 // Shared memory for a tile: so much that two blocks fit a multiprocessor, at least what every device gives
-// unasked.
+// unasked, where this one does.
 std::int64_t most_for_tiles(const GpuTarget& target) {
-  return std::max<std::int64_t>(48 * 1024, target.shared_bytes / 2);
+  return std::min<std::int64_t>(target.shared_bytes,
+                                std::max<std::int64_t>(48 * 1024, target.shared_bytes / 2));
 }
 
 }  // namespace
 
 std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Operation operation,
                                                    std::size_t element_bytes, bool general_psp,
-                                                   const GpuTarget& target) {
+                                                   Algorithm algorithm, const GpuTarget& target) {
+  if (algorithm == Algorithm::tf32x3) check_tf32(g, operation, element_bytes, general_psp, target);
   std::vector<WindowLaunchPlan> plans;
   const int rank = g.rank(), front = 4 - rank;
   const bool sum = operation == Operation::sum || operation == Operation::mean;
@@ -118,7 +140,7 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
           p.listed.push_back(
               d < front ? 0 : narrow((*g.listed)[u * rank + d - front] + p.axis[d].offset, "a centre"));
       if (!general_psp && p.units * p.filters >= least_for_tiles && p.taps <= cuda::GatherTile::most_taps &&
-          gather_tile_bytes(p.filters, element_bytes) <= target.shared_bytes) {
+          cuda::gather_shared_bytes(p.filters, element_bytes) <= target.shared_bytes) {
         p.kernel = WindowKernel::gather;
         p.reason = "the centres are listed: weights in shared memory";
       }
@@ -135,6 +157,18 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
       merged.pop_back();
     }
     const Axis last = merged.back().axis, row = merged.size() > 1 ? merged[merged.size() - 2].axis : Axis{};
+    if (algorithm == Algorithm::tf32x3) {
+      p.kernel = WindowKernel::bank_tf32;
+      p.family = "bank";
+      p.reason = "asked for: three products of TF32 for each of float32";
+      const std::int64_t bytes = cuda::bank_tf32_shared_bytes(p.filter_block, p.taps);
+      if (bytes > target.shared_bytes)
+        throw std::invalid_argument("algorithm='3xtf32' needs " + std::to_string(bytes) +
+                                    " bytes of shared memory per block here, the device has " +
+                                    std::to_string(target.shared_bytes) + ". Use algorithm='auto'.");
+      plans.push_back(std::move(p));
+      continue;
+    }
     const bool large = p.units * p.filters >= least_for_tiles;
     const bool tiles =
         large && !general_psp && last.stride == 1 && row.stride == 1 && row.dilation == 1 && row.post > 1;
@@ -152,7 +186,8 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
       const bool fits = elements * static_cast<Index>(element_bytes) <= most_for_tiles(target);
       const bool known = outer_taps == 1 && inner == 1 && last.dilation == 1 && row.taps == last.taps &&
                          (last.taps == 3 || last.taps == 5 || last.taps == 7) &&
-                         last.offset == -(last.taps / 2);
+                         last.offset == -(last.taps / 2) &&
+                         cuda::window_tile_bytes(last.taps, element_bytes) <= target.shared_bytes;
       if (known || fits) {
         p.kernel = known ? WindowKernel::tile : WindowKernel::tile_any;
         p.reason =

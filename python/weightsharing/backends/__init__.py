@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _core
 from ..arguments import whole_number
-from ..description import Description
+from ..description import Description, SharedDescription
 from ..schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
 from .cuda import CudaExecutor, CudaRunner, why_not_cuda
@@ -64,7 +64,18 @@ def thread_count(threads: int | None) -> int | None:
 def make_executor(
     description: Description, dtype: np.dtype[Any], backend: str, threads: int | None
 ) -> Executor:
-    """Make the executor of one projection; `backend` as `usable_backend` returns it."""
+    """Make the executor of one projection; `backend` as `usable_backend` returns it.
+
+    Raises
+    ------
+    ValueError
+        If the algorithm that was asked for by name is not there on the backend.
+    """
+    algorithm = description.algorithm if isinstance(description, SharedDescription) else "auto"
+    if algorithm == "3xtf32" and backend != "cuda":
+        raise ValueError(
+            f"algorithm='3xtf32' is for backend='cuda', the backend is {backend!r}. Use algorithm='auto'."
+        )
     if backend == "reference":
         return ReferenceExecutor(description, dtype)
     if backend == "cuda":
