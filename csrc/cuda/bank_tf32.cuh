@@ -145,19 +145,28 @@ __global__ void __launch_bounds__(BankTf32Tile::threads, 3) bank_tf32(const Wind
           }
         }
         WEIGHTSHARING_UNROLL
-        for (int n = 0; n < N; ++n) {
-          const SplitFloat first = split_float(from_weights[(k + t) * weight_pitch + 8 * n + g]);
-          const SplitFloat second = split_float(from_weights[(k + t + 4) * weight_pitch + 8 * n + g]);
-          const unsigned weight_big[2] = {first.big, second.big};
-          const unsigned weight_small[2] = {first.small, second.small};
+        for (int n = 0; n < N; n += 2) {
+          unsigned weight_big[2][2], weight_small[2][2];
           WEIGHTSHARING_UNROLL
-          for (int m = 0; m < M; ++m) {
-            float eight_taps[4] = {};
-            mma_tf32(eight_taps, small[m], weight_big);
-            mma_tf32(eight_taps, big[m], weight_small);
-            mma_tf32(eight_taps, big[m], weight_big);
+          for (int i = 0; i < 4; ++i) {
+            const SplitFloat weight =
+                split_float(from_weights[(k + t + i % 2 * 4) * weight_pitch + 8 * (n + i / 2) + g]);
+            weight_big[i / 2][i % 2] = weight.big;
+            weight_small[i / 2][i % 2] = weight.small;
+          }
+          // Four products that do not wait for each other, three times.
+          float eight_taps[2][M][4] = {};
+          WEIGHTSHARING_UNROLL
+          for (int pass = 0; pass < 3; ++pass) {
             WEIGHTSHARING_UNROLL
-            for (int i = 0; i < 4; ++i) sum[m * N + n][i] += eight_taps[i];
+            for (int i = 0; i < 2 * M; ++i)
+              mma_tf32(eight_taps[i / M][i % M], pass == 0 ? small[i % M] : big[i % M],
+                       pass == 1 ? weight_small[i / M] : weight_big[i / M]);
+          }
+          WEIGHTSHARING_UNROLL
+          for (int i = 0; i < 2 * M; ++i) {
+            WEIGHTSHARING_UNROLL
+            for (int v = 0; v < 4; ++v) sum[i % M * N + n + i / M][v] += eight_taps[i / M][i % M][v];
           }
         }
       }
