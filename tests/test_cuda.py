@@ -164,12 +164,27 @@ BANK = SharedDescription((9, 9), (9, 9, 4), ((3, 3),) * 4, bank=True, algorithm=
         ({}, np.float64, "float64"),
         ({"operation": "max"}, np.float32, "'max'"),
         ({"psp": parse_psp("max(w, pre.r)")}, np.float32, "psp"),
+        ({"dilation": (2**31 - 1, 1)}, np.float32, "dilation"),
         ({"post": (2, 4), "centres": np.array([[1, 1], [2, 3]])}, np.float32, "subsampling"),
     ),
 )
 def test_tensor_cores_are_refused(changes, dtype, words):
     with pytest.raises(ValueError, match="algorithm='3xtf32'.*" + words + ".*Use algorithm='auto'"):
         CudaExecutor(replace(BANK, **changes), dtype)
+
+
+def test_far_taps_of_a_bank():
+    """Twice the dilation does not fit 32 bits: such taps lie outside, they do not come back on the other side."""
+    description = replace(
+        BANK,
+        post=(9, 9, 30),
+        extents=((5, 3),) * 30,
+        dilation=(2**31 - 1, 1),
+        anchor=(0, 1),
+        algorithm="direct",
+    )
+    rates, weights = draw_case(description, False, np.float32, 0, None, 1)
+    Judge(description, rates, weights).check(CudaExecutor(description, np.float32), False)
 
 
 @pytest.mark.parametrize("backend", ("cpu", "reference"))

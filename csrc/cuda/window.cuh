@@ -3,14 +3,13 @@
 // Ladder of versions (not yet measured on a GPU):
 //   window_naive     one thread per unit, filter and trial, any operation, padding, psp, stride and dilation
 //   window_tile_any  a tile of pre in shared memory by cp.async, 8 x 2 units per thread; a value read from
-//   the tile feeds
-//                    the 8 rows below each other. Any extents, layers, stride 1
+//                    the tile feeds the 8 rows below each other. Any extents, layers, stride 1
 //   window_tile      extents known: 4 rows x 16 bytes of units per thread, weights in registers, a 16-byte
-//   read feeds
-//                    all units of the thread that it touches
+//                    read feeds all units of the thread that it touches
 // With padding='ignore' the tiles inside pre run as ever; the units of a tile whose window sticks out are
-// reduced once more, as window_naive does, where zeros outside would not do: for max, min and where a sum is
-// NaN. Bytes per unit of window_tile: one read and one write, plus the border of the tile, (32 + K - 1) / 32
+// reduced once more, tap by tap, where zeros outside would not do: for max, min and where a sum is NaN.
+//
+// Bytes per unit of window_tile: one read and one write, plus the border of the tile, (32 + K - 1) / 32
 // rows and (columns + 8) / columns columns, which the second-level cache serves.
 #pragma once
 

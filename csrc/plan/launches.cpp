@@ -1,6 +1,7 @@
 #include "plan/launches.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 
@@ -93,6 +94,15 @@ bool passes_through(const Axis& a) {
   return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post;
 }
 
+// Whether 32 bits hold every coordinate that a tap may name: the fast kernels count in them.
+bool short_coordinates(const std::vector<Axis>& axes) {
+  return std::all_of(axes.begin(), axes.end(), [](const Axis& a) {
+    const double most = static_cast<double>(std::abs(a.offset)) + static_cast<double>(a.post) * a.stride +
+                        static_cast<double>(a.taps) * a.dilation + static_cast<double>(a.pre);
+    return most < std::numeric_limits<std::int32_t>::max();
+  });
+}
+
 // Below so many results a kernel with a thread per unit fills the device better than tiles of a thousand
 // units.
 constexpr Index least_for_tiles = 2048;
@@ -162,6 +172,10 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
       p.family = "bank";
       p.reason = "asked for: three products of TF32 for each of float32";
       const std::int64_t bytes = cuda::bank_tf32_shared_bytes(p.filter_block, p.taps);
+      if (!short_coordinates(g.axes[first]))
+        throw std::invalid_argument(
+            "algorithm='3xtf32' counts coordinates in 32 bits, and with this dilation "
+            "taps lie further away. Use algorithm='auto'.");
       if (bytes > target.shared_bytes)
         throw std::invalid_argument("algorithm='3xtf32' needs " + std::to_string(bytes) +
                                     " bytes of shared memory per block here, the device has " +
@@ -172,7 +186,7 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
     const bool large = p.units * p.filters >= least_for_tiles;
     const bool tiles =
         large && !general_psp && last.stride == 1 && row.stride == 1 && row.dilation == 1 && row.post > 1;
-    if (large && sum && !general_psp && p.filters >= 16 && inner == 1 &&
+    if (large && sum && !general_psp && p.filters >= 16 && inner == 1 && short_coordinates(g.axes[first]) &&
         bank_bytes(p, element_bytes) <= target.shared_bytes) {
       p.kernel = WindowKernel::bank;
       p.family = "bank";
