@@ -30,7 +30,8 @@ PSPS = (
 # Those whose contributions need no function: nothing but one product.
 PLAIN = ("w*pre.r", "pre.r", "w")
 # Factors of the specification's bounds: direct sums, and c of the other algorithms.
-DIRECT, LOWRANK, WINOGRAD = 4, 8, 16
+DIRECT = 4
+FACTORS = {"lowrank": 8, "winograd": 16, "3xtf32": 16}
 
 
 @st.composite
@@ -174,8 +175,8 @@ def bound(description, judge, rates, weights, report, eps):
         most = max((np.abs(array).max(initial=0.0) for array in weights), default=0.0)
         return (scale + 16) * eps * (magnitude + most + 1)
     allowed = (1.0 if scale == 1.0 else scale) * eps * magnitude
-    if report.get("algorithm") in ("lowrank", "winograd"):
-        factor = LOWRANK if report["algorithm"] == "lowrank" else WINOGRAD
+    if report.get("algorithm") in FACTORS:
+        factor = FACTORS[report["algorithm"]]
         taps = max(array.size for array in weights)
         most = max(np.abs(array).max(initial=0.0) for array in weights)
         rate = max(

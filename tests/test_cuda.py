@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import event, given
+from hypothesis import strategies as st
 
 import weightsharing as ws
 from agreement import (
@@ -67,6 +68,130 @@ def test_synapses(drawn, **case):
 @given(drawn=factored_filters(), **CASE)
 def test_products_of_filters(drawn, **case):
     check(drawn[0], False, **case)
+
+
+@st.composite
+def large_cases(draw):
+    """Geometries large enough for the kernels that few units never reach: tiles, banks, listed centres."""
+    kind = draw(st.sampled_from(("window", "bank", "gather", "gather of a bank")))
+    operations = ("sum", "mean") if kind == "bank" else ("sum", "mean", "max", "min")
+    padding = draw(st.sampled_from((0.0, 1.5, "border", "reflect", "wrap", "ignore", "ignore", "ignore")))
+    extent = draw(st.sampled_from(((3, 3), (5, 5), (7, 7))) | st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    filters = draw(st.integers(16, 40)) if kind == "bank" else draw(st.integers(2, 17))
+    options = {"operation": draw(st.sampled_from(operations)), "padding": padding, "psp": W_R}
+    pre = (draw(st.integers(16, 50)), draw(st.integers(32, 50)))
+    if kind == "window":
+        pre = (draw(st.integers(40, 70)), draw(st.integers(60, 140)))
+        return SharedDescription(pre, pre, (extent,), **options)
+    options["dilation"] = draw(st.sampled_from((None, (1, 2), (3, 1))))
+    if kind == "bank":
+        return SharedDescription(pre, (*pre, filters), (extent,) * filters, bank=True, **options)
+    units = 2048 if kind == "gather" else 2048 // filters + 1
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    options["centres"] = np.stack([generator.integers(0, size, units) for size in pre], axis=1)
+    if kind == "gather":
+        return SharedDescription(pre, (units,), (extent,), **options)
+    return SharedDescription(pre, (units, filters), (extent,) * filters, bank=True, **options)
+
+
+@given(description=large_cases(), **CASE)
+def test_large(description, accumulate, **case):
+    rates, weights = draw_case(description, False, **case | {"batch": 1})
+    executor = CudaExecutor(description, rates.dtype)
+    Judge(description, rates, weights).check(executor, accumulate)
+    event(f"{executor.describe()['family']}: {executor.describe()['reason']}")
+
+
+@st.composite
+def tf32_banks(draw):
+    height, width, channels = draw(st.integers(1, 9)), draw(st.integers(1, 20)), draw(st.integers(1, 40))
+    filters = draw(st.sampled_from((1, 5, 32, 33, 70)))
+    stride = draw(st.sampled_from((1, 1, 2)))
+    collapsed = draw(st.booleans())
+    extent = (draw(st.integers(1, 5)), draw(st.integers(1, 3)), channels if collapsed else 1)
+    post = (height, width) if collapsed else (height, width, channels)
+    return SharedDescription(
+        (height * stride, width, channels),
+        (*post, filters),
+        (extent,) * filters,
+        bank=True,
+        method=draw(st.sampled_from(("filter", "convolution"))),
+        operation=draw(st.sampled_from(("sum", "mean"))),
+        padding=draw(st.sampled_from((0.0, 1.5, "border", "reflect", "wrap", "ignore"))),
+        algorithm="3xtf32",
+        psp=parse_psp(draw(st.sampled_from(("w*pre.r", "w*pre.r", "w", "pre.r")))),
+    )
+
+
+@given(description=tf32_banks(), magnitude=st.sampled_from((1.0, 1.0, 1e-36, 1e25)), **CASE)
+def test_banks_on_tensor_cores(description, magnitude, accumulate, **case):
+    rates, weights = draw_case(description, False, **case | {"dtype": np.float32})
+    judge = Judge(description, rates * np.float32(magnitude), weights)
+    executor = CudaExecutor(description, np.float32)
+    judge.check(executor, accumulate)
+    assert executor.describe()["algorithm"] == "3xtf32"
+
+
+def test_tensor_cores_in_a_network():
+    """Through the connect method and a captured step, beside the direct algorithm."""
+    generator = np.random.default_rng(0)
+    filters, rates = generator.normal(size=(20, 3, 3, 4)), generator.normal(size=(12, 10, 4))
+    results = []
+    for algorithm in ("direct", "3xtf32"):
+        network = ws.Network(backend="cuda")
+        with network:
+            pre = ws.Population((12, 10, 4))
+            post = ws.Population((12, 10, 20), ws.Neuron(equations="r = sum(exc)"))
+            projection = ws.Convolution(pre, post, "exc").connect_filters(filters, algorithm=algorithm)
+        network.compile()
+        pre.r = rates
+        network.simulate(3)
+        assert projection.describe()["algorithm"] == algorithm
+        results.append(post.r)
+    np.testing.assert_allclose(*results, atol=2e-5)
+    assert (results[0] != results[1]).any()
+
+
+BANK = SharedDescription((9, 9), (9, 9, 4), ((3, 3),) * 4, bank=True, algorithm="3xtf32", psp=W_R)
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtype", "words"),
+    (
+        ({"post": (9, 9), "extents": ((3, 3),), "bank": False}, np.float32, "one filter"),
+        ({}, np.float64, "float64"),
+        ({"operation": "max"}, np.float32, "'max'"),
+        ({"psp": parse_psp("max(w, pre.r)")}, np.float32, "psp"),
+        ({"dilation": (2**31 - 1, 1)}, np.float32, "dilation"),
+        ({"post": (2, 4), "centres": np.array([[1, 1], [2, 3]])}, np.float32, "subsampling"),
+    ),
+)
+def test_tensor_cores_are_refused(changes, dtype, words):
+    with pytest.raises(ValueError, match="algorithm='3xtf32'.*" + words + ".*Use algorithm='auto'"):
+        CudaExecutor(replace(BANK, **changes), dtype)
+
+
+def test_far_taps_of_a_bank():
+    """Twice the dilation does not fit 32 bits: such taps lie outside, they do not come back on the other side."""
+    description = replace(
+        BANK,
+        post=(9, 9, 30),
+        extents=((5, 3),) * 30,
+        dilation=(2**31 - 1, 1),
+        anchor=(0, 1),
+        algorithm="direct",
+    )
+    rates, weights = draw_case(description, False, np.float32, 0, None, 1)
+    Judge(description, rates, weights).check(CudaExecutor(description, np.float32), False)
+
+
+@pytest.mark.parametrize("backend", ("cpu", "reference"))
+def test_tensor_cores_need_the_cuda_backend(backend):
+    with ws.Network(backend=backend):
+        pre, post = ws.Population((9, 9)), ws.Population((9, 9, 4))
+        projection = ws.Convolution(pre, post, "exc").connect_filters(np.ones((4, 3, 3)), algorithm="3xtf32")
+    with pytest.raises(ValueError, match=r"3xtf32.*cuda.*Use algorithm='auto'"):
+        projection(np.zeros((9, 9)))
 
 
 def chain(backend, delays=0.0):
@@ -283,6 +408,12 @@ def test_threads_in_any_order(order):
 
 
 # Shapes large enough for the kernels with tiles, and which family must take them.
+def scattered(pre, units):
+    """Listed centres anywhere in pre."""
+    generator = np.random.default_rng(3)
+    return np.stack([generator.integers(0, size, units) for size in pre], axis=1)
+
+
 TILED = {
     "3x3": (SharedDescription((67, 150), (67, 150), ((3, 3),), psp=W_R), "window"),
     "5x5 max": (
@@ -310,6 +441,80 @@ TILED = {
         ),
         "bank",
     ),
+    "3x3 ignore": (SharedDescription((67, 150), (67, 150), ((3, 3),), padding="ignore", psp=W_R), "window"),
+    "7x7 mean, ignore": (
+        SharedDescription((41, 140), (41, 140), ((7, 7),), operation="mean", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "5x5 max, ignore": (
+        SharedDescription((41, 140), (41, 140), ((5, 5),), operation="max", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "any extents, ignore": (
+        SharedDescription((45, 70), (45, 70), ((4, 9),), operation="mean", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "three axes, ignore": (
+        SharedDescription((9, 20, 30), (9, 20, 30), ((3, 3, 2),), operation="min", padding="ignore", psp=W_R),
+        "window",
+    ),
+    "layers, ignore": (
+        SharedDescription(
+            (30, 21, 5), (30, 21, 5), ((5, 3),), keep_last_dimension=True, padding="ignore", psp=W_R
+        ),
+        "window",
+    ),
+    "bank, ignore": (
+        SharedDescription((14, 13, 6), (14, 13, 33), ((3, 3, 6),) * 33, bank=True, padding="ignore", psp=W_R),
+        "bank",
+    ),
+    "bank mean, ignore": (
+        SharedDescription(
+            (30, 30), (15, 15, 17), ((4, 3),) * 17, bank=True, padding="ignore", operation="mean", psp=W_R
+        ),
+        "bank",
+    ),
+    "listed": (
+        SharedDescription((60, 60), (2100,), ((5, 4),), centres=scattered((60, 60), 2100), psp=W_R),
+        "gather",
+    ),
+    "listed max, ignore": (
+        SharedDescription(
+            (60, 60),
+            (2100,),
+            ((3, 3),),
+            operation="max",
+            padding="ignore",
+            centres=scattered((60, 60), 2100),
+            psp=W_R,
+        ),
+        "gather",
+    ),
+    "listed bank": (
+        SharedDescription(
+            (20, 30, 3),
+            (130, 17),
+            ((3, 3, 3),) * 17,
+            bank=True,
+            operation="mean",
+            padding="reflect",
+            centres=scattered((20, 30, 3), 130),
+            psp=W_R,
+        ),
+        "gather",
+    ),
+    "listed bank, log": (
+        SharedDescription(
+            (20, 30),
+            (300, 17),
+            ((3, 3),) * 8 + ((5, 2),) * 9,
+            bank=True,
+            padding="ignore",
+            centres=scattered((20, 30), 300),
+            psp=parse_psp("w*log(1+pre.r)"),
+        ),
+        "gather",
+    ),
     "pooling": (PoolingDescription((90, 121), (45, 61), (2, 2), (2, 2), "max", psp=RATE), "pool"),
     "pooling of layers": (
         PoolingDescription((40, 60, 3), (38, 29, 3), (3, 4, 1), (1, 2, 1), "mean", psp=RATE),
@@ -326,7 +531,7 @@ TILED = {
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 @pytest.mark.parametrize("case", TILED)
-@pytest.mark.parametrize("specials", (None, "rates"))
+@pytest.mark.parametrize("specials", (None, "rates", "both"))
 def test_kernels_with_tiles(case, dtype, specials):
     description, family = TILED[case]
     rates, weights = draw_case(description, "log" in case, dtype, 5, specials, 2)
@@ -335,6 +540,27 @@ def test_kernels_with_tiles(case, dtype, specials):
     report = executor.describe()
     assert report["family"] == family
     assert "one thread per unit" not in report["reason"]
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize(
+    "description",
+    (
+        SharedDescription((64, 64), (64, 64), ((7, 7),), operation="mean", algorithm="direct", psp=W_R),
+        SharedDescription((64, 64), (64, 64, 16), ((7, 7),) * 16, bank=True, operation="mean", psp=W_R),
+    ),
+    ids=("window", "bank"),
+)
+def test_mean_divides(description, dtype):
+    """The mean of equal whole numbers is that number, which a multiplication with 1/49 would miss."""
+    description = replace(description, padding="border")
+    executor = CudaExecutor(description, dtype)
+    executor.set_weights([np.ones((7, 7), dtype)] * len(description.extents))
+    rates = np.arange(1, 51, dtype=dtype).reshape(50, 1, 1) * np.ones((1, 64, 64), dtype)
+    out = np.empty((50, *description.post), dtype)
+    executor.run(rates, out, False)
+    for number, result in zip(range(1, 51), out, strict=True):
+        np.testing.assert_array_equal(result, number)
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
@@ -378,6 +604,13 @@ def test_low_rank_in_a_captured_step():
             seen.append(post.r)
         results.append(seen)
     np.testing.assert_allclose(*results, rtol=1e-11, atol=1e-11)
+
+
+def test_long_sums_on_tensor_cores():
+    """Within the direct bound too, where no sum cancels."""
+    description = replace(LONG_SUMS["a bank"], algorithm="3xtf32")
+    for constant in (None, 0.1, 0.37):
+        check_long_sum(description, np.float32, constant, lambda d: CudaExecutor(d, np.float32))
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))

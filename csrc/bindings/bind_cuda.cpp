@@ -229,8 +229,7 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
           "shared",
           [](const SharedGeometry& g, const std::string& operation, double padding_value, const Psp& psp,
              const std::string& dtype, const std::string& algorithm, int device) {
-            const Algorithm how = algorithm == "direct" ? Algorithm::direct : Algorithm::automatic;
-            const EngineOptions options{dtype_from(dtype), how, 0};
+            const EngineOptions options{dtype_from(dtype), algorithm_from(algorithm), 0};
             std::vector<Index> weights;
             for (Index f = 0; f < g.filters; ++f) weights.push_back(g.taps(f));
             const int on = checked_device(device);

@@ -41,9 +41,10 @@ std::shared_ptr<BoundEngine> bind(std::unique_ptr<Engine> engine, DType dtype, I
 }
 
 EngineOptions options_of(const std::string& dtype, const std::string& algorithm, int threads) {
-  if (algorithm != "auto" && algorithm != "direct")
-    throw py::value_error("algorithm='" + algorithm + "': expected 'auto' or 'direct'");
-  return {dtype_of(dtype), algorithm == "auto" ? Algorithm::automatic : Algorithm::direct, threads};
+  const Algorithm how = algorithm_from(algorithm);
+  if (how == Algorithm::tf32x3)
+    throw py::value_error("algorithm='3xtf32' is for CUDA devices, expected 'auto' or 'direct' here");
+  return {dtype_of(dtype), how, threads};
 }
 
 }  // namespace

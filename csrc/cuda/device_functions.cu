@@ -62,6 +62,11 @@ int attribute(cudaDeviceAttr which, int device) {
 
 int shared_bytes(int device) { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device); }
 
+int compute_capability(int device) {
+  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) +
+         attribute(cudaDevAttrComputeCapabilityMinor, device);
+}
+
 void* allocate(std::size_t bytes) {
   void* memory = nullptr;
   const cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
@@ -171,11 +176,14 @@ int device_of(const void* memory) {
 }  // namespace
 
 const DeviceFunctions& device_functions() {
-  static const DeviceFunctions table = {
-      count,       why_not,         use,    name,          shared_bytes,  allocate,           release,
-      to_device,   to_host,         launch, synchronise,   create_stream, destroy_stream,     begin_capture,
-      end_capture, abandon_capture, replay, destroy_graph, current,       synchronise_device, capturing,
-      device_of};
+  static const DeviceFunctions table = {count,         why_not,         use,
+                                        name,          shared_bytes,    compute_capability,
+                                        allocate,      release,         to_device,
+                                        to_host,       launch,          synchronise,
+                                        create_stream, destroy_stream,  begin_capture,
+                                        end_capture,   abandon_capture, replay,
+                                        destroy_graph, current,         synchronise_device,
+                                        capturing,     device_of};
   return table;
 }
 

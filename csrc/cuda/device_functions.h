@@ -43,7 +43,8 @@ struct DeviceFunctions {
   std::string (*why_not)();
   void (*use)(int device);
   std::string (*name)(int device);
-  int (*shared_bytes)(int device);  // that a block may ask for
+  int (*shared_bytes)(int device);        // that a block may ask for
+  int (*compute_capability)(int device);  // 90 for 9.0
   void* (*allocate)(std::size_t bytes);
   void (*release)(void* memory);
   void (*to_device)(void* to, const void* from, std::size_t bytes, Stream stream);

@@ -10,7 +10,9 @@
 namespace weightsharing::cuda {
 namespace {
 
-plan::GpuTarget target_of(int device) { return {device_functions().shared_bytes(device)}; }
+plan::GpuTarget target_of(int device) {
+  return {device_functions().shared_bytes(device), device_functions().compute_capability(device)};
+}
 
 template <class T>
 Source<T> source_of(const RatesOnDevice& r) {
@@ -95,7 +97,7 @@ class SharedEngine final : public EngineOf<T> {
       : EngineOf<T>(operation, psp, device), geometry_(geometry), options_(options) {
     const T outside = this->outside_value(padding_value);
     for (const plan::WindowLaunchPlan& planned : plan::plan_window_launches(
-             geometry, operation, sizeof(T), bool(this->general_), target_of(device))) {
+             geometry, operation, sizeof(T), bool(this->general_), options.algorithm, target_of(device))) {
       Part& part = parts_.emplace_back();
       part.plan = planned;
       WindowParameters<T>& w = part.parameters;
@@ -133,7 +135,7 @@ class SharedEngine final : public EngineOf<T> {
       }
       this->upload_weights(part.weights, weights, stream);
       part.parameters.weights = static_cast<const T*>(part.weights->data());
-      if (part.plan.kernel == plan::WindowKernel::bank) {
+      if (part.plan.kernel == plan::WindowKernel::bank || part.plan.kernel == plan::WindowKernel::bank_tf32) {
         const int block = part.plan.filter_block,
                   packed_filters = (part.plan.filters + block - 1) / block * block;
         std::vector<T> packed(static_cast<std::size_t>(part.plan.taps) * packed_filters, T(0));
@@ -178,7 +180,9 @@ class SharedEngine final : public EngineOf<T> {
         part.terms ? "the filter is a sum of " + std::to_string(part.terms) + " products of 1-D filters"
                    : part.plan.reason;
     lines.insert(lines.begin(), {{"family", part.terms ? "lowrank" : part.plan.family},
-                                 {"algorithm", part.terms ? "lowrank" : "direct"},
+                                 {"algorithm", part.terms                                ? "lowrank"
+                                               : options_.algorithm == Algorithm::tf32x3 ? "3xtf32"
+                                                                                         : "direct"},
                                  {"reason", reason}});
     return lines;
   }

@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "cuda/bank.cuh"
+#include "cuda/bank_tf32.cuh"
 #include "cuda/device_functions.h"
 #include "cuda/gather.cuh"
 #include "cuda/history.cuh"

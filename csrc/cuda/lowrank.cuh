@@ -114,7 +114,8 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
       __syncthreads();  // the next term overwrites the middle result and the factors
     }
   }
-  write_tile<reduce_sum>(p, at, 0, at.row + row, at.column + column, sums);
+  // With 'ignore' the zeros outside do: weights that are sums of products are finite.
+  write_tile<reduce_sum>(p, at, 0, row, column, sums, [](int32_t, int32_t) { return false; });
 }
 
 }  // namespace weightsharing::cuda

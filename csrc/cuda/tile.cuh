@@ -178,6 +178,15 @@ struct Sums {
     if (reduction != reduce_sum) return part[r][c];
     return level[1][r][c] + (level[0][r][c] + part[r][c]);
   }
+  __device__ bool has_nan() const {
+    bool nan = false;
+    WEIGHTSHARING_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      WEIGHTSHARING_UNROLL
+      for (int c = 0; c < columns; ++c) nan = nan || result(r, c) != result(r, c);
+    }
+    return nan;
+  }
 
  private:
   __device__ static void move(T (&to)[rows][columns], T (&from)[rows][columns]) {
@@ -206,11 +215,13 @@ inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_st
     }
 }
 
-// The thread's rows x columns results, columns 32 apart, go to post.
-template <int reduction, int rows, int columns, class T>
+// The thread's rows x columns results, columns 32 apart, go to post; those for which `leave_out(row, column)`
+// holds do not. Row and column are counted from the tile's first unit.
+template <int reduction, int rows, int columns, class T, class LeaveOut>
 inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace& at, int32_t filter,
-                                  int32_t row, int32_t column,
-                                  const Sums<T, reduction, rows, columns>& sums) {
+                                  int32_t first_row, int32_t first_column,
+                                  const Sums<T, reduction, rows, columns>& sums, LeaveOut leave_out) {
+  const int32_t row = at.row + first_row, column = at.column + first_column;
   T* post = post_plane(p, at, filter);
   const int32_t length = p.axis[3].post * p.inner;
   WEIGHTSHARING_UNROLL
@@ -221,7 +232,7 @@ inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace&
     T* to = post + (p.inner > 1 ? static_cast<int64_t>(x) : x * p.post_step[3]);
     WEIGHTSHARING_UNROLL
     for (int r = 0; r < rows; ++r)
-      if (row + r < p.axis[2].post)
+      if (row + r < p.axis[2].post && !leave_out(first_row + r, first_column + 32 * c))
         write_unit(to + (row + r) * p.post_step[2],
                    finish_unit<reduction>(p, at, row + r, x, sums.result(r, c)), p.accumulate);
   }

@@ -37,7 +37,17 @@ struct BankTile {
   static constexpr int threads = pixels / pixels_per_thread * (filters / filters_per_thread);
 };
 
+struct BankTf32Tile {
+  static constexpr int threads = 128, pixels = 128;
+};
+
 constexpr int bank_fan_in = 40;  // sums of chunk_taps taps that are added in sequence: 1280 taps
+
+struct GatherTile {
+  static constexpr int threads = 128;
+  static constexpr int filters = 8;          // of a bank, per thread; 1 without
+  static constexpr int most_taps = 1 << 14;  // what two levels of sums add up without a long sequence
+};
 
 struct PoolTile {
   static constexpr int threads = 256;
@@ -47,6 +57,15 @@ struct PoolTile {
 #if !defined(__CUDACC_RTC__)
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Static shared memory of window_tile with `extent` rows and columns, and of gather_tile.
+inline int64_t window_tile_bytes(int64_t extent, int64_t element_bytes) {
+  const int64_t columns = 32 * (16 / element_bytes) + 2 * WindowTile<float>::lead;
+  return (WindowTile<float>::rows + extent - 1) * columns * element_bytes;
+}
+inline int64_t gather_shared_bytes(int64_t filters, int64_t element_bytes) {
+  return 32 * ((filters > 1 ? GatherTile::filters : 1) * element_bytes + 24);
+}
 
 // Elements of one row of the shared tile, whole accesses; up to wide - 1 elements in front align the first.
 template <class T>
@@ -75,16 +94,21 @@ inline int64_t separable_shared_bytes(const WindowParameters<T>& p) {
   return (rows * (pitch + Tile::columns + Tile::wide) + factors) * static_cast<int64_t>(sizeof(T));
 }
 
-// Two buffers of both matrices, the pixels of the block and, for longer sums, one or two more levels of them.
+// For sums of more than 32, and of more than 32 * bank_fan_in taps: one and two more levels.
+inline int64_t bank_levels(int64_t taps) { return taps > 32 * bank_fan_in ? 2 : taps > 32 ? 1 : 0; }
+
+// Two buffers of both matrices, the levels of the sums, the pixels of the block.
 template <class T>
 inline int64_t bank_shared_bytes(int64_t filters, int64_t pixels, int64_t taps) {
   const int64_t wide = 16 / sizeof(T), chunk = 4 * wide;
-  const int64_t elements = 2 * pixels * (chunk + wide) + 2 * chunk * filters +
-                           (taps > 32 * bank_fan_in ? 2
-                            : taps > 32             ? 1
-                                                    : 0) *
-                               pixels * filters;
+  const int64_t elements =
+      2 * pixels * (chunk + wide) + 2 * chunk * filters + bank_levels(taps) * pixels * filters;
   return elements * static_cast<int64_t>(sizeof(T)) + 32 * pixels;
+}
+
+inline int64_t bank_tf32_shared_bytes(int64_t filters, int64_t taps) {
+  constexpr int64_t pixels = BankTf32Tile::pixels;
+  return 4 * (2 * pixels * 20 + 2 * 16 * (filters + 8) + bank_levels(taps) * pixels * filters) + 32 * pixels;
 }
 
 // One line per row of boxes.

@@ -3,13 +3,14 @@
 // Ladder of versions (not yet measured on a GPU):
 //   window_naive     one thread per unit, filter and trial, any operation, padding, psp, stride and dilation
 //   window_tile_any  a tile of pre in shared memory by cp.async, 8 x 2 units per thread; a value read from
-//   the tile feeds
-//                    the 8 rows below each other. Any extents, layers, stride 1
+//                    the tile feeds the 8 rows below each other. Any extents, layers, stride 1
 //   window_tile      extents known: 4 rows x 16 bytes of units per thread, weights in registers, a 16-byte
-//   read feeds
-//                    all units of the thread that it touches
-// Bytes per unit of window_tile: one read and one write, plus the border of the tile, (32 + K - 1) / 32 rows
-// and (columns + 8) / columns columns, which the second-level cache serves.
+//                    read feeds all units of the thread that it touches
+// With padding='ignore' the tiles inside pre run as ever; the units of a tile whose window sticks out are
+// reduced once more, tap by tap, where zeros outside would not do: for max, min and where a sum is NaN.
+//
+// Bytes per unit of window_tile: one read and one write, plus the border of the tile, (32 + K - 1) / 32
+// rows and (columns + 8) / columns columns, which the second-level cache serves.
 #pragma once
 
 #include "cuda/gather.cuh"
@@ -34,18 +35,73 @@ __global__ void window_naive(const WindowParameters<T> p) {
   }
   const int64_t trial = index;
   if (trial >= p.batch) return;
-  const T value = reduce_taps(p, source_rates(p.source) + trial * p.pre_size,
-                              p.weights + static_cast<int64_t>(filter) * p.taps, first);
+  const T value = reduce_taps<true>(p, source_rates(p.source) + trial * p.pre_size,
+                                    p.weights + static_cast<int64_t>(filter) * p.taps, first);
   write_unit(p.post + trial * p.post_size + post + p.first_filter + filter, value, p.accumulate);
+}
+
+// Of a tile of units with padding='ignore': the units whose window lies inside pre on the axes 2 and 3 are
+// rows [top, bottom) and columns [left, right) of height x width.
+struct Border {
+  int32_t width, height, left, right, top, bottom;
+
+  __device__ bool any() const { return left > 0 || right < width || top > 0 || bottom < height; }
+  __device__ bool holds(int32_t row, int32_t column) const {
+    return row < top || row >= bottom || column < left || column >= right;
+  }
+};
+
+// Without 'ignore' there is no border.
+template <class T>
+inline __device__ Border border_of(const WindowParameters<T>& p, const TilePlace& at, int32_t columns,
+                                   int32_t rows) {
+  Border b;
+  b.width = min(columns, p.axis[3].post * p.inner - at.column);
+  b.height = min(rows, p.axis[2].post - at.row);
+  b.left = b.top = 0;
+  b.right = b.width;
+  b.bottom = b.height;
+  if (p.outside != outside_ignore) return b;
+  const auto end = [](const Axis& a) { return a.pre - (a.taps - 1) * a.dilation - a.offset; };
+  b.left = max(0, min(b.width, -p.axis[3].offset * p.inner - at.column));
+  b.right = max(b.left, min(b.width, end(p.axis[3]) * p.inner - at.column));
+  b.top = max(0, min(b.height, -p.axis[2].offset - at.row));
+  b.bottom = max(b.top, min(b.height, end(p.axis[2]) - at.row));
+  return b;
+}
+
+// The threads of the block share the units of the border; `reduce(row, column)` is the value of one, tap by
+// tap.
+template <class T, class Reduce>
+inline __device__ void reduce_border(const WindowParameters<T>& p, const TilePlace& at, const Border& b,
+                                     int32_t filter, Reduce reduce) {
+  const int32_t above = (b.height - (b.bottom - b.top)) * b.width, beside = b.width - (b.right - b.left);
+  WEIGHTSHARING_NO_UNROLL
+  for (int32_t k = threadIdx.x; k < above + (b.bottom - b.top) * beside; k += blockDim.x) {
+    int32_t row, column;
+    if (k < above) {
+      row = k / b.width;
+      if (row >= b.top) row += b.bottom - b.top;
+      column = k % b.width;
+    } else {
+      row = b.top + (k - above) / beside;
+      column = (k - above) % beside;
+      if (column >= b.left) column += b.right - b.left;
+    }
+    row += at.row;
+    column += at.column;
+    T* to = post_plane(p, at, filter) + row * p.post_step[2] +
+            (p.inner > 1 ? static_cast<int64_t>(column) : column * p.post_step[3]);
+    write_unit(to, reduce(row, column), p.accumulate);
+  }
 }
 
 // This block is responsible for a tile of units of one trial, all filters: each plane of pre passes through
 // shared memory once (once per filter when there are several planes). This thread is responsible for 8 rows
-// below each other at 2 columns 32 apart.
+// below each other at 2 columns 32 apart, and for its share of the border.
 //
-// For any extents of the axes 2 and 3, stride 1 there, dilation 1 on axis 2, no psp; with 'ignore' sums of
-// finite weights only. Grid: tiles, one-dimensional; block: AnyWindowTile::threads; shared memory:
-// any_window_shared_bytes.
+// For any extents of the axes 2 and 3, stride 1 there, dilation 1 on axis 2, no psp. Grid: tiles,
+// one-dimensional; block: AnyWindowTile::threads; shared memory: any_window_shared_bytes.
 template <class T, int reduction>
 __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 : 1)
     window_tile_any(const WindowParameters<T> p) {
@@ -62,12 +118,15 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
   T* weights = tile + tile_rows * pitch;
   const int32_t row = threadIdx.x / 32 * R, column = threadIdx.x % 32;
   const int32_t planes = p.axis[0].taps * p.axis[1].taps;
+  Border border = border_of(p, at, Tile::columns, Tile::rows);
 
   for (int32_t filter = 0; filter < p.filters; ++filter) {
     Sums<T, reduction, R, C> sums;
+    bool nothing = true;
     for (int32_t plane = 0; plane < planes; ++plane) {
       const T* from = plane_of(p, at, plane / p.axis[1].taps, plane % p.axis[1].taps);
       if (!from && p.outside == outside_ignore) continue;
+      nothing = false;
       __syncthreads();  // the tile of before is read
       if (filter == 0 || planes > 1)
         load_tile(p, from, begin - shift, at.row + p.axis[2].offset, tile_rows, vectors, tile);
@@ -78,7 +137,19 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
       __syncthreads();
       add_window<reduction>(tile + row * pitch + shift + column, pitch, tap_step, weights, KH, KW, sums);
     }
-    write_tile<reduction>(p, at, filter, at.row + row, at.column + column, sums);
+    if (nothing) border.right = border.left;
+    const bool again = border.any() && (reduction != reduce_sum || __syncthreads_or(sums.has_nan()));
+    write_tile<reduction>(p, at, filter, row, column, sums,
+                          [&](int32_t y, int32_t x) { return again && border.holds(y, x); });
+    if (!again) continue;
+    reduce_border(p, at, border, filter, [&](int32_t y, int32_t x) {
+      const int32_t q[4] = {at.outer[0], at.outer[1], y, x / p.inner};
+      int64_t first[4];
+      WEIGHTSHARING_UNROLL
+      for (int d = 0; d < 4; ++d) first[d] = p.axis[d].offset + static_cast<int64_t>(q[d]) * p.axis[d].stride;
+      return reduce_taps<false>(p, source_rates(p.source) + at.trial * p.pre_size + x % p.inner,
+                                p.weights + static_cast<int64_t>(filter) * p.taps, first);
+    });
   }
 }
 
@@ -90,12 +161,12 @@ constexpr int window_tile_blocks = taps * sizeof(T) <= 36    ? 4
                                                              : 1;
 
 // This block is responsible for a tile of units of one trial, all filters, as window_tile_any. This thread is
-// responsible for 4 rows below each other of as many neighbouring columns as fill 16 bytes.
+// responsible for 4 rows below each other of as many neighbouring columns as fill 16 bytes, and for its share
+// of the border.
 //
 // For KH x KW on the axes 2 and 3 with stride and dilation 1 there, one tap on the axes 0 and 1, axis 3
-// centred (offset
-// -(KW / 2)) and without layers (pre_step[3] = 1), no psp; with 'ignore' sums (not means) of finite weights
-// only. Grid: tiles, one-dimensional; block: WindowTile::threads; no dynamic shared memory.
+// centred (offset -(KW / 2)) and without layers (pre_step[3] = 1), no psp. Grid: tiles, one-dimensional;
+// block: WindowTile::threads; no dynamic shared memory.
 template <class T, int KH, int KW, int reduction>
 __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, KH * KW>)
     window_tile(const WindowParameters<T> p) {
@@ -112,9 +183,10 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
   WEIGHTSHARING_SHARED(T, tile, [tile_rows * pitch]);
   const TilePlace at = tile_place(p, Tile::columns, Tile::rows);
   const int32_t row = threadIdx.x / 32 * R, column = threadIdx.x % 32 * V;
-  const T scale = p.reduction == reduce_mean ? T(1) / static_cast<T>(p.taps) : T(1);
-  load_tile(p, plane_of(p, at, 0, 0), at.column - Tile::lead, at.row + p.axis[2].offset, tile_rows, pitch / V,
-            tile);
+  const T* plane = plane_of(p, at, 0, 0);
+  Border border = border_of(p, at, Tile::columns, Tile::rows);
+  if (!plane && p.outside == outside_ignore) border.right = border.left;
+  load_tile(p, plane, at.column - Tile::lead, at.row + p.axis[2].offset, tile_rows, pitch / V, tile);
   cp_async_commit();
 
   for (int32_t filter = 0; filter < p.filters; ++filter) {
@@ -149,14 +221,31 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
           for (int v = 0; v < V; ++v)
             sum[r][v] = contribute<reduction>(sum[r][v], weight[i - r][k], value[shift + k + v]);
         }
-        if (reduction != reduce_sum || i - r != half - 1 || half == KH) continue;
-        WEIGHTSHARING_UNROLL
-        for (int v = 0; v < V; ++v) {
-          first_half[r][v] = sum[r][v];
-          sum[r][v] = T(0);
+        if constexpr (reduction == reduce_sum && half != KH) {
+          if (i - r != half - 1) continue;
+          WEIGHTSHARING_UNROLL
+          for (int v = 0; v < V; ++v) {
+            first_half[r][v] = sum[r][v];
+            sum[r][v] = T(0);
+          }
         }
       }
     }
+    bool nan = false;
+    if constexpr (reduction == reduce_sum) {
+      WEIGHTSHARING_UNROLL
+      for (int r = 0; r < R; ++r) {
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v) {
+          sum[r][v] += first_half[r][v];
+          if (p.reduction == reduce_mean) sum[r][v] /= static_cast<T>(KH * KW);
+          nan = nan || sum[r][v] != sum[r][v];
+        }
+      }
+    }
+    // A mean at the border divides by the taps inside.
+    const bool again =
+        border.any() && (reduction != reduce_sum || p.reduction == reduce_mean || __syncthreads_or(nan));
     T* post = post_plane(p, at, filter) + at.row * p.post_step[2];
     const int32_t x = at.column + column;
     WEIGHTSHARING_UNROLL
@@ -166,9 +255,12 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
       T* to = post + (row + r) * p.post_step[2] + x * p.post_step[3];
       Wide<T> value;
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v)
-        value.element[v] = reduction == reduce_sum ? (first_half[r][v] + sum[r][v]) * scale : sum[r][v];
-      if (p.post_step[3] == 1 && x + V <= p.axis[3].post && reinterpret_cast<uintptr_t>(to) % 16 == 0) {
+      for (int v = 0; v < V; ++v) value.element[v] = sum[r][v];
+      const bool whole_access =
+          p.post_step[3] == 1 && x + V <= p.axis[3].post && reinterpret_cast<uintptr_t>(to) % 16 == 0;
+      const bool at_border =
+          again && (border.holds(row + r, column) || border.holds(row + r, column + V - 1));
+      if (whole_access && !at_border) {
         Wide<T>* whole = reinterpret_cast<Wide<T>*>(to);
         if (p.accumulate) {
           const Wide<T> before = *whole;
@@ -179,9 +271,33 @@ __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, 
       } else {
         WEIGHTSHARING_UNROLL
         for (int v = 0; v < V; ++v)
-          if (x + v < p.axis[3].post) write_unit(to + v * p.post_step[3], value.element[v], p.accumulate);
+          if (x + v < p.axis[3].post && !(at_border && border.holds(row + r, column + v)))
+            write_unit(to + v * p.post_step[3], value.element[v], p.accumulate);
       }
     }
+    if (!again) continue;
+    // The taps inside are a rectangle.
+    reduce_border(p, at, border, filter, [&](int32_t y, int32_t x) {
+      y += p.axis[2].offset;
+      x += p.axis[3].offset;
+      const int32_t bottom = min(KH, p.axis[2].pre - y), right = min(KW, p.axis[3].pre - x);
+      const int32_t top = max(0, -y), left = max(0, -x);
+      if (!plane || top >= bottom || left >= right) return T(0);
+      T total = identity<reduction, T>(), upper = T(0);
+      WEIGHTSHARING_NO_UNROLL
+      for (int32_t i = top; i < bottom; ++i) {
+        WEIGHTSHARING_NO_UNROLL
+        for (int32_t j = left; j < right; ++j)
+          total = contribute<reduction>(total, p.weights[filter * (KH * KW) + i * KW + j],
+                                        plane[(y + i) * p.pre_step[2] + x + j]);
+        if (reduction != reduce_sum || i != half - 1) continue;
+        upper = total;
+        total = T(0);
+      }
+      if (reduction == reduce_sum) total += upper;
+      if (p.reduction == reduce_mean) total /= static_cast<T>((bottom - top) * (right - left));
+      return total;
+    });
   }
 }
 

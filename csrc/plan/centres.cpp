@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "weightsharing/engine.h"
 #include "weightsharing/projection.h"
 
 namespace weightsharing {
@@ -57,6 +58,13 @@ Operation operation_from(const std::string& name) {
   for (Operation o : {Operation::sum, Operation::max, Operation::min, Operation::mean})
     if (name == name_of(o)) return o;
   refuse("operation='" + name + "': expected 'sum', 'max', 'min' or 'mean'");
+}
+
+Algorithm algorithm_from(const std::string& name) {
+  if (name == "auto") return Algorithm::automatic;
+  if (name == "direct") return Algorithm::direct;
+  if (name == "3xtf32") return Algorithm::tf32x3;
+  refuse("algorithm='" + name + "': expected 'auto', 'direct' or '3xtf32'");
 }
 
 Padding padding_from(const std::string& name) {

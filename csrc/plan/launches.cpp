@@ -1,6 +1,7 @@
 #include "plan/launches.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 
@@ -64,32 +65,68 @@ std::int64_t bank_bytes(const WindowLaunchPlan& p, std::size_t element_bytes) {
                             : cuda::bank_shared_bytes<double>(p.filter_block, 64, p.taps);
 }
 
+// '3xtf32' was asked for by name: it, or a reason.
+void check_tf32(const SharedGeometry& g, Operation operation, std::size_t element_bytes, bool general_psp,
+                const GpuTarget& target) {
+  std::string reason;
+  const std::string capability =
+      std::to_string(target.compute_capability / 10) + "." + std::to_string(target.compute_capability % 10);
+  if (!g.bank)
+    reason = "this is one filter";
+  else if (element_bytes != 4)
+    reason = "the dtype is float64";
+  else if (operation != Operation::sum && operation != Operation::mean)
+    reason = std::string("the operation is '") + name_of(operation) + "'";
+  else if (general_psp)
+    reason = "the psp is not f(w) * g(pre.r)";
+  else if (g.listed)
+    reason = "the centres are listed (subsampling)";
+  else if (target.compute_capability < 80)
+    reason = "the device has the compute capability " + capability;
+  if (!reason.empty())
+    throw std::invalid_argument(
+        "algorithm='3xtf32' is for float32 banks of regular filters, operation 'sum' or 'mean', with a psp "
+        "f(w) * g(pre.r), on CUDA devices of compute capability 8.0 or newer; " +
+        reason + ". Use algorithm='auto'.");
+}
+
 bool passes_through(const Axis& a) {
   return a.taps == 1 && a.stride == 1 && a.offset == 0 && a.pre == a.post;
+}
+
+// Whether 32 bits hold every coordinate that a tap may name: the fast kernels count in them.
+bool short_coordinates(const std::vector<Axis>& axes) {
+  return std::all_of(axes.begin(), axes.end(), [](const Axis& a) {
+    const double most = static_cast<double>(std::abs(a.offset)) + static_cast<double>(a.post) * a.stride +
+                        static_cast<double>(a.taps) * a.dilation + static_cast<double>(a.pre);
+    return most < std::numeric_limits<std::int32_t>::max();
+  });
 }
 
 // Below so many results a kernel with a thread per unit fills the device better than tiles of a thousand
 // units.
 constexpr Index least_for_tiles = 2048;
 // Shared memory for a tile: so much that two blocks fit a multiprocessor, at least what every device gives
-// unasked.
+// unasked, where this one does.
 std::int64_t most_for_tiles(const GpuTarget& target) {
-  return std::max<std::int64_t>(48 * 1024, target.shared_bytes / 2);
+  return std::min<std::int64_t>(target.shared_bytes,
+                                std::max<std::int64_t>(48 * 1024, target.shared_bytes / 2));
 }
 
 }  // namespace
 
 std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Operation operation,
                                                    std::size_t element_bytes, bool general_psp,
-                                                   const GpuTarget& target) {
+                                                   Algorithm algorithm, const GpuTarget& target) {
+  if (algorithm == Algorithm::tf32x3) check_tf32(g, operation, element_bytes, general_psp, target);
   std::vector<WindowLaunchPlan> plans;
   const int rank = g.rank(), front = 4 - rank;
   const bool sum = operation == Operation::sum || operation == Operation::mean;
   for (const auto& [first, end] : equal_runs(g)) {
     WindowLaunchPlan p{};
-    p.kernel = g.listed ? WindowKernel::gather : WindowKernel::naive;
+    p.kernel = g.listed ? WindowKernel::gather_naive : WindowKernel::naive;
     p.family = g.listed ? "gather" : "window";
-    p.reason = g.listed ? "the centres are listed" : "one thread per unit";
+    p.reason = g.listed ? "the centres are listed: one thread per unit and filter" : "one thread per unit";
     p.pre_size = volume(g.pre, "pre");
     p.post_size = volume(g.post, "post");
     p.units = g.units;
@@ -112,6 +149,11 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
         for (int d = 0; d < 4; ++d)
           p.listed.push_back(
               d < front ? 0 : narrow((*g.listed)[u * rank + d - front] + p.axis[d].offset, "a centre"));
+      if (!general_psp && p.units * p.filters >= least_for_tiles && p.taps <= cuda::GatherTile::most_taps &&
+          cuda::gather_shared_bytes(p.filters, element_bytes) <= target.shared_bytes) {
+        p.kernel = WindowKernel::gather;
+        p.reason = "the centres are listed: weights in shared memory";
+      }
       plans.push_back(std::move(p));
       continue;
     }
@@ -125,10 +167,26 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
       merged.pop_back();
     }
     const Axis last = merged.back().axis, row = merged.size() > 1 ? merged[merged.size() - 2].axis : Axis{};
+    if (algorithm == Algorithm::tf32x3) {
+      p.kernel = WindowKernel::bank_tf32;
+      p.family = "bank";
+      p.reason = "asked for: three products of TF32 for each of float32";
+      const std::int64_t bytes = cuda::bank_tf32_shared_bytes(p.filter_block, p.taps);
+      if (!short_coordinates(g.axes[first]))
+        throw std::invalid_argument(
+            "algorithm='3xtf32' counts coordinates in 32 bits, and with this dilation "
+            "taps lie further away. Use algorithm='auto'.");
+      if (bytes > target.shared_bytes)
+        throw std::invalid_argument("algorithm='3xtf32' needs " + std::to_string(bytes) +
+                                    " bytes of shared memory per block here, the device has " +
+                                    std::to_string(target.shared_bytes) + ". Use algorithm='auto'.");
+      plans.push_back(std::move(p));
+      continue;
+    }
     const bool large = p.units * p.filters >= least_for_tiles;
-    const bool tiles = large && !general_psp && g.padding != Padding::ignore && last.stride == 1 &&
-                       row.stride == 1 && row.dilation == 1 && row.post > 1;
-    if (large && sum && !general_psp && g.padding != Padding::ignore && p.filters >= 16 && inner == 1 &&
+    const bool tiles =
+        large && !general_psp && last.stride == 1 && row.stride == 1 && row.dilation == 1 && row.post > 1;
+    if (large && sum && !general_psp && p.filters >= 16 && inner == 1 && short_coordinates(g.axes[first]) &&
         bank_bytes(p, element_bytes) <= target.shared_bytes) {
       p.kernel = WindowKernel::bank;
       p.family = "bank";
@@ -142,7 +200,8 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
       const bool fits = elements * static_cast<Index>(element_bytes) <= most_for_tiles(target);
       const bool known = outer_taps == 1 && inner == 1 && last.dilation == 1 && row.taps == last.taps &&
                          (last.taps == 3 || last.taps == 5 || last.taps == 7) &&
-                         last.offset == -(last.taps / 2);
+                         last.offset == -(last.taps / 2) &&
+                         cuda::window_tile_bytes(last.taps, element_bytes) <= target.shared_bytes;
       if (known || fits) {
         p.kernel = known ? WindowKernel::tile : WindowKernel::tile_any;
         p.reason =

@@ -7,13 +7,14 @@
 
 #include "cuda/params.h"
 #include "cuda/tiles.h"
-#include "weightsharing/projection.h"
+#include "weightsharing/engine.h"
 
 namespace weightsharing::plan {
 
 // What the plan must know of the device.
 struct GpuTarget {
-  int shared_bytes;  // that one block may ask for
+  int shared_bytes;        // that one block may ask for
+  int compute_capability;  // 90 for 9.0
 };
 
 struct LaunchShape {
@@ -27,7 +28,7 @@ struct LaunchShape {
 LaunchShape flat_launch(const std::string& kernel, Index elements);
 LaunchShape single_launch(const std::string& kernel);
 
-enum class WindowKernel { naive, gather, tile, tile_any, bank };
+enum class WindowKernel { naive, gather_naive, gather, tile, tile_any, bank, bank_tf32 };
 
 // Filters with equal extents, neighbours in the bank; axes are four, those in front trivial.
 struct WindowLaunchPlan {
@@ -51,9 +52,10 @@ struct PoolLaunchPlan {
   int inner, units;
 };
 
+// std::invalid_argument where the algorithm asked for by name cannot be had.
 std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& geometry, Operation operation,
                                                    std::size_t element_bytes, bool general_psp,
-                                                   const GpuTarget& target);
+                                                   Algorithm algorithm, const GpuTarget& target);
 PoolLaunchPlan plan_pool_launch(const PoolingGeometry& geometry, Operation operation,
                                 std::size_t element_bytes, const GpuTarget& target);
 
@@ -105,9 +107,25 @@ LaunchShape window_launch(const WindowLaunchPlan& plan, const cuda::WindowParame
       return block_launch(instance<T>("bank_gemm", std::to_string(plan.filter_block)), blocks, threads, 1,
                           cuda::bank_shared_bytes<T>(plan.filter_block, pixels, w.taps));
     }
+    case WindowKernel::bank_tf32: {
+      using Tile = cuda::BankTf32Tile;
+      const Index blocks =
+          cuda::divide_up(w.units * w.batch, Tile::pixels) * (w.packed_filters / plan.filter_block);
+      return block_launch("bank_tf32<" + std::to_string(plan.filter_block) + ">", blocks, Tile::threads, 1,
+                          cuda::bank_tf32_shared_bytes(plan.filter_block, w.taps));
+    }
+    case WindowKernel::gather: {
+      using Tile = cuda::GatherTile;
+      const int filters = w.filters > 1 ? Tile::filters : 1;
+      const Index blocks =
+          cuda::divide_up(w.units, Tile::threads) * cuda::divide_up(w.filters, filters) * w.batch;
+      return block_launch(instance<T>("gather_tile", std::to_string(filters) + ", " + reduction), blocks,
+                          Tile::threads, 1, 0);
+    }
     default:
-      return flat_launch(instance<T>(plan.kernel == WindowKernel::gather ? "gather_naive" : "window_naive"),
-                         plan.units * plan.filters * w.batch);
+      return flat_launch(
+          instance<T>(plan.kernel == WindowKernel::gather_naive ? "gather_naive" : "window_naive"),
+          plan.units * plan.filters * w.batch);
   }
 }
 

@@ -12,7 +12,7 @@ from .expressions import Expression
 
 Operation = Literal["sum", "max", "min", "mean"]
 Method = Literal["filter", "convolution"]
-Algorithm = Literal["auto", "direct"]
+Algorithm = Literal["auto", "direct", "3xtf32"]
 Shape = tuple[int, ...]
 
 OPERATIONS: tuple[Operation, ...] = ("sum", "max", "min", "mean")
@@ -37,7 +37,8 @@ class SharedDescription:
     centres
         int64 array (number of centres, rank of pre), or None for regular centres.
     algorithm
-        ``'direct'`` forces the plain algorithm, ``'auto'`` lets the plan choose.
+        ``'direct'`` forces the plain algorithm, ``'auto'`` lets the plan choose, ``'3xtf32'`` asks for tensor
+        cores.
     """
 
     pre: Shape

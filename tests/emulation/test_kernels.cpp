@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cuda/bank.cuh"
+#include "cuda/bank_tf32.cuh"
 #include "cuda/device.h"
 #include "cuda/gather.cuh"
 #include "cuda/history.cuh"
@@ -136,16 +137,19 @@ Code example_program() {
 }
 template <class T>
 T example_psp(T w, T r) {
-  return (r != r ? r : w < r ? w : r) - T(0.25);
+  return (r != r || w != w ? r + w : w < r ? w : r) - T(0.25);
 }
 
-enum class Kind { naive, listed, tile, any, separable, bank };
+enum class Kind { naive, listed, tile, any, separable, bank, gather, tf32 };
+
+bool is_bank(Kind kind) { return kind == Kind::bank || kind == Kind::tf32; }
+bool is_listed(Kind kind) { return kind == Kind::listed || kind == Kind::gather; }
 
 template <class T>
 struct WindowCase {
   WindowParameters<T> p{};
   int off = 0;
-  bool non_finite = false;
+  bool non_finite = false, non_finite_weights = false, extreme = false;
   std::vector<T> column_factors, row_factors;
   int terms = 1;
   std::string name;
@@ -194,6 +198,9 @@ void run_window(Kind kind, WindowCase<T>& c) {
     for (int k = 0; k < 3; ++k)
       rates[random_bits() % static_cast<unsigned>(p.pre_size * p.batch)] =
           k ? std::numeric_limits<T>::quiet_NaN() : std::numeric_limits<T>::infinity();
+  if (c.extreme)
+    for (T value : {T(1e-35), T(-3e-39), T(2e16), T(-1e20)})
+      rates[random_bits() % static_cast<unsigned>(p.pre_size * p.batch)] = value;
   if (kind == Kind::separable) {
     c.column_factors.resize(static_cast<std::size_t>(c.terms * p.axis[3].taps));
     c.row_factors.resize(static_cast<std::size_t>(c.terms * p.axis[2].taps));
@@ -207,12 +214,18 @@ void run_window(Kind kind, WindowCase<T>& c) {
         weights.data[i * p.axis[3].taps + j] = sum;
       }
   }
+  if (c.non_finite_weights)
+    weights.data[random_bits() % weights.size] =
+        one_in(2) ? std::numeric_limits<T>::quiet_NaN() : -std::numeric_limits<T>::infinity();
   p.weights = weights.data;
   p.post = post.data;
   std::vector<int32_t> listed;
-  if (kind == Kind::listed) {
+  if (is_listed(kind)) {
     for (int64_t u = 0; u < p.units; ++u)
-      for (int d = 0; d < 4; ++d) listed.push_back(pick(-2, p.axis[d].pre + 1));
+      for (int d = 0; d < 4; ++d) {
+        const int last_inside = p.axis[d].pre - 1 - (p.axis[d].taps - 1) * p.axis[d].dilation;
+        listed.push_back(one_in(3) || last_inside < 0 ? pick(-2, p.axis[d].pre + 1) : pick(0, last_inside));
+      }
     p.listed = listed.data();
   }
   const Code psp = example_program();
@@ -231,7 +244,7 @@ void run_window(Kind kind, WindowCase<T>& c) {
       for (int layer = 0; layer < p.inner; ++layer)
         for (int f = 0; f < p.filters; ++f) {
           Plain<T> plain{p.reduction};
-          double largest_rate = 0;
+          double largest_rate = 0, largest_weight = 0;
           for (int64_t tap = 0; tap < p.taps; ++tap) {
             int64_t left = tap, element = b * p.pre_size + layer;
             bool outside = false;
@@ -239,7 +252,7 @@ void run_window(Kind kind, WindowCase<T>& c) {
               const int64_t k = left % p.axis[d].taps;
               left /= p.axis[d].taps;
               const int64_t first =
-                  kind == Kind::listed ? listed[4 * unit + d] : p.axis[d].offset + p.axis[d].stride * q[d];
+                  is_listed(kind) ? listed[4 * unit + d] : p.axis[d].offset + p.axis[d].stride * q[d];
               const long u = plain_place(first + p.axis[d].dilation * k, p.axis[d].pre, p.outside);
               outside = outside || u < 0;
               element += u * p.pre_step[d];
@@ -252,9 +265,10 @@ void run_window(Kind kind, WindowCase<T>& c) {
             else
               plain.add(weight, rate);
             largest_rate = std::max(largest_rate, std::abs(static_cast<double>(rate)));
+            largest_weight = std::max(largest_weight, std::abs(static_cast<double>(weight)));
           }
           int64_t at = b * p.post_size + layer + p.first_filter + f;
-          if (kind == Kind::listed)
+          if (is_listed(kind))
             at += unit * p.post_unit;
           else
             for (int d = 0; d < 4; ++d) at += q[d] * p.post_step[d];
@@ -264,6 +278,9 @@ void run_window(Kind kind, WindowCase<T>& c) {
           if (kind == Kind::separable)
             tolerance += 16 * c.terms * static_cast<double>(std::numeric_limits<T>::epsilon()) * p.taps * 16 *
                          largest_rate;
+          if (kind == Kind::tf32)
+            tolerance += 16 * static_cast<double>(std::numeric_limits<T>::epsilon()) * largest_weight *
+                         largest_rate * (p.reduction == reduce_mean ? 1 : p.taps);
           compare(c.name + " unit " + std::to_string(unit) + " filter " + std::to_string(f) + " layer " +
                       std::to_string(layer) + " trial " + std::to_string(b),
                   post.data[at], static_cast<T>(old + plain.result(divisor)), tolerance);
@@ -289,18 +306,45 @@ void launch_tile(const WindowParameters<T>& p) {
     emulation::launch<&window_tile<T, K, K, reduce_sum>>(grid, dim3(Tile::threads), p);
 }
 
-template <class T, int filters, int pixels, int PT, int FT>
-void launch_bank(WindowParameters<T>& p, std::vector<T>& packed) {
+template <class T, int filters>
+void launch_gather(const WindowParameters<T>& p) {
+  const dim3 grid(static_cast<unsigned>(divide_up(p.units, GatherTile::threads) *
+                                        divide_up(p.filters, filters) * p.batch));
+  const dim3 block(GatherTile::threads);
+  if (p.reduction == reduce_max)
+    emulation::launch<&gather_tile<T, filters, reduce_max>>(grid, block, p);
+  else if (p.reduction == reduce_min)
+    emulation::launch<&gather_tile<T, filters, reduce_min>>(grid, block, p);
+  else
+    emulation::launch<&gather_tile<T, filters, reduce_sum>>(grid, block, p);
+}
+
+template <int filters, class T>
+void pack(WindowParameters<T>& p, std::vector<T>& packed) {
   p.packed_filters = static_cast<int32_t>(divide_up(p.filters, filters) * filters);
   packed.assign(static_cast<std::size_t>(p.taps) * p.packed_filters, T(0));
   for (int f = 0; f < p.filters; ++f)
     for (int k = 0; k < p.taps; ++k)
       packed[static_cast<std::size_t>(k) * p.packed_filters + f] = p.weights[f * p.taps + k];
   p.packed = packed.data();
+}
+
+template <class T, int filters, int pixels, int PT, int FT>
+void launch_bank(WindowParameters<T>& p, std::vector<T>& packed) {
+  pack<filters>(p, packed);
   const dim3 grid(static_cast<unsigned>(divide_up(p.units * p.batch, pixels) * (p.packed_filters / filters)));
   emulation::launch<&bank_gemm<T, filters, pixels, PT, FT>>(grid,
                                                             dim3(BankTile<pixels, filters, PT, FT>::threads),
                                                             p, bank_shared_bytes<T>(filters, pixels, p.taps));
+}
+
+template <int filters>
+void launch_tf32(WindowParameters<float>& p, std::vector<float>& packed) {
+  pack<filters>(p, packed);
+  const dim3 grid(static_cast<unsigned>(divide_up(p.units * p.batch, BankTf32Tile::pixels) *
+                                        (p.packed_filters / filters)));
+  emulation::launch<&bank_tf32<filters>>(grid, dim3(BankTf32Tile::threads), p,
+                                         bank_tf32_shared_bytes(filters, p.taps));
 }
 
 template <class T>
@@ -316,6 +360,8 @@ void launch_window(Kind kind, WindowCase<T>& c, std::vector<T>& packed) {
       return emulation::launch<&window_naive<T>>(threads, dim3(64), p);
     case Kind::listed:
       return emulation::launch<&gather_naive<T>>(threads, dim3(64), p);
+    case Kind::gather:
+      return p.filters > 1 ? launch_gather<T, 8>(p) : launch_gather<T, 1>(p);
     case Kind::tile:
       return p.axis[3].taps == 3   ? launch_tile<T, 3>(p)
              : p.axis[3].taps == 5 ? launch_tile<T, 5>(p)
@@ -333,6 +379,10 @@ void launch_window(Kind kind, WindowCase<T>& c, std::vector<T>& packed) {
       return emulation::launch<&separable_tile<T>>(any, dim3(256), s,
                                                    static_cast<std::size_t>(separable_shared_bytes(p)));
     }
+    case Kind::tf32:
+      if constexpr (sizeof(T) == 4)
+        return p.filters > 32 ? launch_tf32<64>(p, packed) : launch_tf32<32>(p, packed);
+      return;
     case Kind::bank:
       if constexpr (sizeof(T) == 8)
         return launch_bank<T, 32, 64, 4, 4>(p, packed);
@@ -347,22 +397,24 @@ template <class T>
 WindowCase<T> window_case(Kind kind, int number) {
   WindowCase<T> c;
   WindowParameters<T>& p = c.p;
-  const bool free = kind == Kind::naive || kind == Kind::listed || kind == Kind::bank;
+  const bool free = kind == Kind::naive || is_listed(kind) || is_bank(kind);
   p.batch = one_in(3) ? 2 : 1;
   p.inner = (kind == Kind::any || kind == Kind::separable) && one_in(2) ? pick(2, 5) : 1;
-  p.filters = kind == Kind::bank                       ? (one_in(3) ? pick(33, 66) : pick(1, 9))
+  p.filters = is_bank(kind)                            ? (one_in(3) ? pick(33, 66) : pick(1, 9))
               : kind == Kind::separable || p.inner > 1 ? 1
+              : kind == Kind::gather                   ? pick(1, 11)
                                                        : pick(1, 2);
   p.first_filter = one_in(3) && p.inner == 1 ? pick(1, 4) : 0;
   p.post_unit = p.filters + p.first_filter + (p.first_filter && one_in(2) ? pick(0, 3) : 0);
   constexpr int reductions[] = {reduce_sum, reduce_mean, reduce_max, reduce_min};
-  p.reduction = reductions[kind == Kind::bank || kind == Kind::separable ? number % 2 : number % 4];
+  p.reduction = reductions[is_bank(kind) || kind == Kind::separable ? number % 2 : number % 4];
   p.outside = number / 4 % 6;
-  if (!free && p.outside == outside_ignore) p.reduction = kind == Kind::tile ? reduce_sum : reduce_mean;
   p.outside_value = p.outside == outside_constant && one_in(2) ? T(0) : number % 7 == 0 ? T(0.25) : T(0.5);
   p.accumulate = one_in(3);
   c.off = one_in(3);
   c.non_finite = one_in(3);
+  c.extreme = kind == Kind::tf32 && one_in(3);
+  c.non_finite_weights = kind != Kind::separable && one_in(p.outside == outside_ignore ? 2 : 4);
   for (int d = 0; d < 4; ++d) {
     Axis& a = p.axis[d];
     const bool tiled = d >= 2 && !free, outer = d < 2;
@@ -373,9 +425,9 @@ WindowCase<T> window_case(Kind kind, int number) {
     }
     a.taps = kind == Kind::tile ? 0
              : outer            ? (one_in(3) ? pick(1, 3) : 1)
-                                : pick(1, kind == Kind::bank ? 3
-                                          : one_in(6)        ? 20
-                                                             : 6);
+                                : pick(1, is_bank(kind) ? 3
+                                          : one_in(6)   ? 20
+                                                        : 6);
     a.stride = tiled ? 1 : pick(1, 3);
     a.dilation = (tiled && (d == 2 || kind == Kind::tile)) || one_in(2) ? 1 : pick(2, 3);
     a.post = outer    ? pick(1, 2)
@@ -396,7 +448,7 @@ WindowCase<T> window_case(Kind kind, int number) {
       a.offset = -(a.taps / 2);
     }
   }
-  if ((kind == Kind::any || kind == Kind::naive) && one_in(10))
+  if ((kind == Kind::any || kind == Kind::naive || kind == Kind::gather) && one_in(10))
     p.axis[2].taps = 70;  // more than one accumulator holds
   if (kind == Kind::tile || kind == Kind::any || kind == Kind::separable)
     if (one_in(2)) {  // rows that 16-byte accesses fit
@@ -404,19 +456,18 @@ WindowCase<T> window_case(Kind kind, int number) {
       p.axis[3].pre = static_cast<int>(divide_up(p.axis[3].pre, wide)) * wide;
       c.off = 0;
     }
-  if (kind == Kind::bank && one_in(2)) {  // all channels of a pixel
+  if (is_bank(kind) && one_in(2)) {  // all channels of a pixel
     const int channels = one_in(5) ? 128 : one_in(2) ? 4 * pick(1, 10) : pick(1, 7);
     p.axis[3] = {channels, 1, channels, 1, 1, 0};
     c.off = one_in(4);
   }
-  if (kind == Kind::bank && number % 12 == 7) {  // three levels of sums, the last one added to
+  if (is_bank(kind) && number % 12 == 7) {  // three levels of sums, the last one added to
     p.axis[2].taps = 6;
     p.axis[2].pre = p.axis[2].post + 20;
     p.axis[3] = {480, 1, 480, 1, 1, 0};
   }
-  if (p.outside == outside_ignore) c.non_finite = c.non_finite && free && kind != Kind::bank;
-  static const char* const kinds[] = {"window_naive",    "gather_naive",   "window_tile",
-                                      "window_tile_any", "separable_tile", "bank_gemm"};
+  static const char* const kinds[] = {"window_naive",   "gather_naive", "window_tile", "window_tile_any",
+                                      "separable_tile", "bank_gemm",    "gather_tile", "bank_tf32"};
   c.name = std::string(kinds[static_cast<int>(kind)]) + (sizeof(T) == 4 ? "<float>" : "<double>") + " case " +
            std::to_string(number) + " operation " + std::to_string(p.reduction) + " padding " +
            std::to_string(p.outside) + " (pre, post, taps, stride, dilation, offset)";
@@ -433,11 +484,77 @@ WindowCase<T> window_case(Kind kind, int number) {
 
 template <class T>
 void windows(int cases) {
-  for (Kind kind : {Kind::naive, Kind::listed, Kind::tile, Kind::any, Kind::separable, Kind::bank})
+  for (Kind kind : {Kind::naive, Kind::listed, Kind::tile, Kind::any, Kind::separable, Kind::bank,
+                    Kind::gather, Kind::tf32})
     for (int number = 0; number < cases; ++number) {
+      if (kind == Kind::tf32 && sizeof(T) == 8) continue;
       WindowCase<T> c = window_case<T>(kind, number);
       run_window(kind, c);
     }
+}
+
+// bank_tf32 on data that is hard for it: the largest error in units of eps * n * max|w| * max|r|. Sums of one
+// sign, sums that cancel, magnitudes over many powers of two, numbers half-way between those of TF32.
+void tf32_on_hard_data() {
+  constexpr int filters = 32, pixels = 8;
+  double worst = 0;
+  for (int n : {9, 27, 64, 144, 576, 1152, 4096})
+    for (int kind = 0; kind < 7; ++kind) {
+      WindowParameters<float> p{};
+      p.batch = p.inner = 1;
+      p.filters = p.post_unit = filters;
+      for (Axis& a : p.axis) a = {1, 1, 1, 1, 1, 0};
+      p.axis[2] = {pixels, pixels, 1, 1, 1, 0};
+      p.axis[3] = {n, 1, n, 1, 1, 0};
+      set_steps(p);
+      const auto hard = [kind](int tap) {
+        const float x = static_cast<float>(pick(1 << 23, (1 << 24) - 1)) / (1 << 23);  // [1, 2), all bits
+        switch (kind) {
+          case 0:
+            return x;
+          case 1:
+            return tap % 2 ? x : -x;
+          case 2:
+            return std::ldexp(one_in(2) ? x : -x, pick(-30, 30));
+          case 3:
+            return 1 + std::ldexp(1.0f, -11) -
+                   std::ldexp(1.0f, -23);  // rounds to TF32 with the largest error
+          case 4:
+            return 1.9999998f;
+          case 5:  // nearly the largest number: rounded to TF32 it would be infinite
+            return tap % 9 ? 1e-3f : 3.4028e38f;
+          default:  // nearly the smallest normal number: its small part would be lost
+            return std::ldexp(x, -125);
+        }
+      };
+      std::vector<float> rates(n * pixels), weights(n * filters), post(pixels * filters), packed;
+      for (std::size_t k = 0; k < rates.size(); ++k) rates[k] = hard(static_cast<int>(k));
+      for (std::size_t k = 0; k < weights.size(); ++k)
+        weights[k] = kind == 1 && k % 2 ? weights[k - 1]
+                     : kind == 5        ? 1e-6f
+                     : kind == 6        ? 1.0f
+                                        : std::abs(hard(static_cast<int>(k)));
+      const int64_t step = 0;
+      p.source = {rates.data(), nullptr, &step, n * pixels, 1, 0};
+      p.weights = weights.data();
+      p.post = post.data();
+      launch_tf32<filters>(p, packed);
+      for (int q = 0; q < pixels; ++q)
+        for (int f = 0; f < filters; ++f) {
+          long double exact = 0;
+          double rate = 0, weight = 0;
+          for (int k = 0; k < n; ++k) {
+            exact += static_cast<long double>(rates[q * n + k]) * weights[f * n + k];
+            rate = std::max(rate, std::abs(static_cast<double>(rates[q * n + k])));
+            weight = std::max(weight, std::abs(static_cast<double>(weights[f * n + k])));
+          }
+          const double unit = std::ldexp(1.0, -23) * n * rate * weight;
+          compare("bank_tf32 on hard data, " + std::to_string(n) + " taps", post[q * filters + f],
+                  static_cast<float>(exact), 16 * unit);
+          worst = std::max(worst, std::abs(static_cast<double>(post[q * filters + f] - exact)) / unit);
+        }
+    }
+  std::fprintf(stderr, "bank_tf32: error at most %.2f * eps * n * max|w| * max|r|\n", worst);
 }
 
 template <class T>
@@ -703,5 +820,6 @@ int main(int count, char** arguments) {
   if (count > 2) weightsharing::cuda::random_bits.seed(static_cast<unsigned>(std::atoi(arguments[2])));
   weightsharing::cuda::all<float>(cases);
   weightsharing::cuda::all<double>(cases);
+  weightsharing::cuda::tf32_on_hard_data();
   std::printf("%ld comparisons\n", weightsharing::cuda::comparisons);
 }

@@ -21,8 +21,11 @@ struct Psp {
   std::optional<Program> general;  // of (weight, rate), when it does not split
 };
 
-// 'direct' forces the plain algorithm; 'automatic' lets the plan choose by geometry and weights.
-enum class Algorithm { automatic, direct };
+// 'direct' forces the plain algorithm; 'auto' lets the plan choose by geometry and weights; '3xtf32' asks for
+// the tensor cores of a CUDA device.
+enum class Algorithm { automatic, direct, tf32x3 };
+
+Algorithm algorithm_from(const std::string& name);
 
 struct EngineOptions {
   DType dtype = DType::float32;

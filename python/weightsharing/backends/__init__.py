@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import _core
 from ..arguments import whole_number
-from ..description import Description
+from ..description import Description, SharedDescription
 from ..device_arrays import DeviceStream, device_stream
 from ..schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
@@ -161,7 +161,18 @@ def thread_count(threads: int | None) -> int | None:
 
 
 def make_executor(description: Description, dtype: np.dtype[Any], target: Target) -> Executor:
-    """Make the executor of one projection, on a backend that is chosen."""
+    """Make the executor of one projection, on a backend that is chosen.
+
+    Raises
+    ------
+    ValueError
+        If the algorithm that was asked for by name is not there on the backend.
+    """
+    algorithm = description.algorithm if isinstance(description, SharedDescription) else "auto"
+    if algorithm == "3xtf32" and not target.on_gpu:
+        raise ValueError(
+            f"algorithm='3xtf32' is for backend='cuda', the backend is {target.backend!r}. Use algorithm='auto'."
+        )
     if target.backend == "reference":
         return ReferenceExecutor(description, dtype)
     if target.backend == "cuda":
