@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -547,7 +547,7 @@ class MoviePopulation(TimedInput):
 def _is_stream(movie: Any) -> bool:
     """Whether a movie hands over its frames one by one."""
     return isinstance(movie, Iterable) and not (
-        isinstance(movie, (Sequence, np.ndarray, os.PathLike)) or hasattr(movie, "__array__")
+        isinstance(movie, (Sequence, Mapping, Set, np.ndarray, os.PathLike)) or hasattr(movie, "__array__")
     )
 
 

@@ -801,7 +801,11 @@ class Network(NotCopyable):
         if steps and first == 0 and not histories_known:
             self._check_histories_known()
         show = progress_bar(steps) if progress else None
-        streaming = any(population._streams for population in self._populations)
+        # A callback may set another movie.
+        streaming = any(
+            population._streams or (self._callbacks and population._frames is not None)
+            for population in self._populations
+        )
         before = self._state() if streaming else None
         try:
             begin_all(self._monitors, first, steps)
