@@ -1,5 +1,5 @@
-// The module `_cuda`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime or an
-// imitation of it.
+// The modules `_cuda` and `_cupy`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime,
+// the driver, or an imitation of the runtime.
 #include "bindings/bindings.h"
 #include "cuda/engine.h"
 
@@ -87,7 +87,11 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
   m.def(
       "device_name", [](int device) { return cuda::device_functions().name(checked_device(device)); },
       "device"_a);
-  m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module was built with.");
+  m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module can launch.");
+  register_compiler(m);
+#if defined(WEIGHTSHARING_OVER_DRIVER)
+  register_driver(m);
+#endif
 
   py::class_<DeviceArray>(m, "Array", "C-contiguous array in device memory.")
       .def(py::init([](std::vector<Index> shape, const std::string& dtype, int device) {

@@ -1,7 +1,4 @@
 #include <cuda_runtime.h>
-#include <unistd.h>
-
-#include <atomic>
 
 #include "cuda/device_functions.h"
 
@@ -17,8 +14,6 @@ void check(cudaError_t error, const char* what) {
   cudaGetLastError();  // errors that do not stick must not show up in the next call
   refuse(what, error);
 }
-
-std::atomic<int> process{0};
 
 int count() {
   int devices = 0;
@@ -61,6 +56,30 @@ int attribute(cudaDeviceAttr which, int device) {
 }
 
 int shared_bytes(int device) { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device); }
+
+int current() {
+  int device = 0;
+  check(cudaGetDevice(&device), "asking which device is in use");
+  return device;
+}
+
+int architecture(int device) {
+  return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) +
+         attribute(cudaDevAttrComputeCapabilityMinor, device);
+}
+
+#if CUDART_VERSION >= 12080  // the first one that loads machine code
+const void* load_kernel(const std::string& code, const std::string& entry) {
+  cudaLibrary_t library = nullptr;
+  check(cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+        "loading a compiled program");
+  cudaKernel_t kernel = nullptr;
+  check(cudaLibraryGetKernel(&kernel, library, entry.c_str()), "loading a compiled program");
+  return kernel;
+}
+#else
+constexpr const void* (*load_kernel)(const std::string&, const std::string&) = nullptr;
+#endif
 
 void* allocate(std::size_t bytes) {
   void* memory = nullptr;
@@ -146,39 +165,10 @@ void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec
 
 const DeviceFunctions& device_functions() {
   static const DeviceFunctions table = {
-      count,       why_not,         use,    name,         shared_bytes,  allocate,       release,
-      to_device,   to_host,         launch, synchronise,  create_stream, destroy_stream, begin_capture,
-      end_capture, abandon_capture, replay, destroy_graph};
+      count,       why_not,         use,    name,          shared_bytes,  allocate,       release,
+      to_device,   to_host,         launch, synchronise,   create_stream, destroy_stream, begin_capture,
+      end_capture, abandon_capture, replay, destroy_graph, current,       architecture,   load_kernel};
   return table;
-}
-
-void check_process() {
-  const int now = static_cast<int>(getpid());
-  int before = 0;
-  if (!process.compare_exchange_strong(before, now) && before != now)
-    throw DeviceError(
-        "CUDA was used before this process was forked and cannot be used after: start processes with "
-        "multiprocessing's 'spawn' or 'forkserver'");
-}
-
-Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {
-  check_process();
-  use(device);
-  data_ = allocate(bytes);
-}
-
-Memory::~Memory() {
-  if (process == static_cast<int>(getpid())) release(data_);
-}
-
-void Memory::upload(const void* from, Stream stream) {
-  check_process();
-  to_device(data_, from, bytes_, stream);
-}
-
-void Memory::download(void* to, Stream stream) const {
-  check_process();
-  to_host(to, data_, bytes_, stream);
 }
 
 }  // namespace weightsharing::cuda

@@ -1,5 +1,5 @@
 // The few things that the launch loop needs of a device: allocate, copy, launch, capture. `_cuda` fills the
-// table from the CUDA runtime; anything else that can load the kernels can fill another one.
+// table from the CUDA runtime, `_cupy` from the driver and CuPy's allocator.
 #pragma once
 
 #include <cstddef>
@@ -58,11 +58,15 @@ struct DeviceFunctions {
   void (*abandon_capture)(Stream stream);
   void (*replay)(Graph graph, Stream stream);
   void (*destroy_graph)(Graph graph);
+  int (*current)();                 // the device that this thread used last
+  int (*architecture)(int device);  // 90 for compute capability 9.0
+  // Makes machine code callable on the device in use, until the process ends; null where this cannot be done.
+  const void* (*load_kernel)(const std::string& code, const std::string& entry);
 };
 
 const DeviceFunctions& device_functions();
 
-// The kernels this module was built with; std::invalid_argument for a name that is not among them.
+// A kernel of instances.def, on the device in use; std::invalid_argument for a name that is not among them.
 const Kernel& kernel_named(const std::string& name);
 std::vector<std::string> kernel_names();
 

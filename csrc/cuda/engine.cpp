@@ -28,10 +28,17 @@ class EngineOf : public Engine {
         general_(psp.general, device) {}
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
-    return {{"device", device_functions().name(device_)},
-            {"contribution", general_   ? "through the expression program, tap by tap"
-                             : f_ || g_ ? "split into f(w) * g(rate)"
-                                        : "w * rate"}};
+    std::vector<std::pair<std::string, std::string>> lines = {
+        {"device", device_functions().name(device_)},
+        {"contribution", general_   ? "through the expression program, tap by tap"
+                         : f_ || g_ ? "split into f(w) * g(rate)"
+                                    : "w * rate"}};
+    for (const ProgramOnDevice<T>* program : {&general_, &g_, &f_})
+      if (*program) {
+        lines.push_back({"program", program->how()});
+        break;
+      }
+    return lines;
   }
 
  protected:
@@ -47,7 +54,7 @@ class EngineOf : public Engine {
 
   Launch apply(const ProgramOnDevice<T>& program, const Source<T>& from, T* to, Index elements) {
     const ApplyParameters<T> p{from, to, elements, program.view()};
-    return make_launch(plan::flat_launch(plan::instance<T>("apply"), elements), p);
+    return make_launch(plan::flat_launch(plan::instance<T>("apply"), elements), p, program);
   }
 
   // Weights on the device, f of a split psp applied.
@@ -155,7 +162,7 @@ class SharedEngine final : public EngineOf<T> {
       w.batch = static_cast<std::int32_t>(batch);
       w.accumulate = accumulate;
       if (part.terms == 0) {
-        list.push_back(make_launch(plan::window_launch<T>(part.plan, w), w));
+        list.push_back(make_launch(plan::window_launch<T>(part.plan, w), w, this->general_));
         continue;
       }
       const SeparableParameters<T> s{w, static_cast<const T*>(part.rows->data()),
@@ -311,7 +318,7 @@ class SynapsesEngine final : public EngineOf<T> {
     p.batch = static_cast<std::int32_t>(batch);
     p.reduction = this->reduction();
     p.accumulate = accumulate;
-    list.push_back(make_launch(plan::synapses_launch<T>(post_, batch, synapses_), p));
+    list.push_back(make_launch(plan::synapses_launch<T>(post_, batch, synapses_), p, this->general_));
   }
 
   std::vector<std::pair<std::string, std::string>> describe() const override {

@@ -4,11 +4,13 @@
 reference  NumPy, as plain as the specification: slow, the judge of the others
 cpu        compiled loops, vectorised and threaded; what ``'auto'`` means
 cuda       hand-written kernels on an NVIDIA GPU, state stays there
+cupy       the same kernels, compiled by NVRTC when they are needed: for a package built without nvcc
 ========== =========================================================================
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,20 @@ from ..description import Description
 from ..schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
 from .cuda import CudaExecutor, CudaRunner, why_not_cuda
+from .cupy import why_not_cupy
 from .reference import ReferenceExecutor, ReferenceRunner
+
+
+def _nothing() -> str:
+    return ""
+
+
+_WHY_NOT: dict[str, Callable[[], str]] = {
+    "cpu": _nothing,
+    "cuda": why_not_cuda,
+    "cupy": why_not_cupy,
+    "reference": _nothing,
+}
 
 
 def backends() -> dict[str, str]:
@@ -30,7 +45,7 @@ def backends() -> dict[str, str]:
     dict
         Name of every backend and ``'usable'``, or the reason why it cannot be used here.
     """
-    return {"cpu": "usable", "cuda": why_not_cuda() or "usable", "reference": "usable"}
+    return {name: why_not() or "usable" for name, why_not in _WHY_NOT.items()}
 
 
 def usable_backend(name: str) -> str:
@@ -43,11 +58,10 @@ def usable_backend(name: str) -> str:
     """
     if name == "auto":
         return "cpu"
-    known = backends()
-    if not isinstance(name, str) or name not in known:
-        raise ValueError(f"backend is {name!r}; expected 'auto' or one of {', '.join(map(repr, known))}.")
-    if known[name] != "usable":
-        raise ValueError(f"backend {name!r} cannot be used here: {known[name]}. Choose 'auto'.")
+    if not isinstance(name, str) or name not in _WHY_NOT:
+        raise ValueError(f"backend is {name!r}; expected 'auto' or one of {', '.join(map(repr, _WHY_NOT))}.")
+    if reason := _WHY_NOT[name]():
+        raise ValueError(f"backend {name!r} cannot be used here: {reason}. Choose 'auto'.")
     return name
 
 
@@ -67,8 +81,8 @@ def make_executor(
     """Make the executor of one projection; `backend` as `usable_backend` returns it."""
     if backend == "reference":
         return ReferenceExecutor(description, dtype)
-    if backend == "cuda":
-        return CudaExecutor(description, dtype)
+    if backend in ("cuda", "cupy"):
+        return CudaExecutor(description, dtype, backend)
     return CpuExecutor(description, dtype, threads)
 
 
@@ -76,8 +90,8 @@ def make_runner(schedule: Schedule, backend: str, threads: int | None) -> Runner
     """Make the runner of a network; the executors of its steps are of the same backend."""
     if backend == "reference":
         return ReferenceRunner(schedule)
-    if backend == "cuda":
-        return CudaRunner(schedule)
+    if backend in ("cuda", "cupy"):
+        return CudaRunner(schedule, backend)
     return CpuRunner(schedule, threads)
 
 

@@ -1,6 +1,7 @@
 """The CUDA backend: the same descriptions and schedules, on a device, state and all.
 
-The compiled module is imported at the first question whether CUDA can be used, never before.
+The compiled module is imported at the first question whether CUDA can be used, never before. The CuPy backend is the
+same code over another module.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ..arrays import Array
 from ..description import Description, PoolingDescription, SharedDescription
 from ..schedule import ClearSum, Project, PushHistory, Schedule, Update
 from .cpu import core_geometry, core_program, core_psp
+from .cupy import driver_module
+from .nvrtc import compile_kernel, emulated, find_compiler
 
 
 @cache
@@ -30,8 +33,29 @@ def module(name: str) -> Any:
 
 def _module() -> Any:
     # The emulation runs the kernels on the CPU: for tests, and built for them only.
-    emulated = os.environ.get("WEIGHTSHARING_CUDA") == "emulated"
-    return module("_cuda_emulated" if emulated else "_cuda")
+    return module("_cuda_emulated" if emulated() else "_cuda")
+
+
+@cache
+def device_module(backend: str) -> Any:
+    """Return the module of a backend that can be used, ``'cuda'`` or ``'cupy'``, with NVRTC where it is there."""
+    found = driver_module() if backend == "cupy" else _module()
+    # For comparisons: the interpreter although NVRTC is there.
+    _set_compiler(found, os.environ.get("WEIGHTSHARING_PROGRAMS") != "interpreted")
+    return found
+
+
+def _set_compiler(module: Any, programs: bool) -> None:
+    """Give NVRTC to a module, if there is one; `programs`: for psps and equations too."""
+    compiler = find_compiler()
+    if isinstance(compiler, str):
+        return
+    headers = module.kernel_sources()
+
+    def compile(kernel: str, program: str, architecture: int) -> tuple[bytes, str]:
+        return compile_kernel(compiler, headers, kernel, program, architecture)
+
+    module.set_compiler(compile, programs)
 
 
 def why_not_cuda() -> str:
@@ -45,10 +69,11 @@ def why_not_cuda() -> str:
 class CudaExecutor:
     """One connected projection on a CUDA device; arrays of the host are copied there and back."""
 
-    def __init__(self, description: Description, dtype: Any) -> None:
+    def __init__(self, description: Description, dtype: Any, backend: str = "cuda") -> None:
+        self._backend = backend
         self._dtype = np.dtype(dtype).name
         self._arrays: dict[int, tuple[Any, Any]] = {}  # by number of trials
-        engine = _module().Engine
+        engine = device_module(backend).Engine
         geometry = core_geometry(description)
         psp = core_psp(description)
         if isinstance(description, SharedDescription):
@@ -66,7 +91,7 @@ class CudaExecutor:
 
     def run(self, rates: Array, out: Array, accumulate: bool) -> None:
         if len(rates) not in self._arrays:
-            array = _module().Array
+            array = device_module(self._backend).Array
             self._arrays[len(rates)] = (
                 array(list(rates.shape), self._dtype),
                 array(list(out.shape), self._dtype),
@@ -79,7 +104,7 @@ class CudaExecutor:
         out_there.download(out)
 
     def describe(self) -> dict[str, object]:
-        return {"backend": "cuda", **self.engine.describe()}
+        return {"backend": self._backend, **self.engine.describe()}
 
 
 class CudaRunner:
@@ -89,8 +114,8 @@ class CudaRunner:
     what the device computes comes back when Python reads it.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
-        cuda = _module()
+    def __init__(self, schedule: Schedule, backend: str = "cuda") -> None:
+        cuda = self._module = device_module(backend)
         self._twins: dict[int, tuple[Array, Any]] = {}
         self._stale_on_device: set[int] = set()
         self._stale_on_host: set[int] = set()
@@ -121,7 +146,7 @@ class CudaRunner:
     def _twin(self, array: Array, written: bool = False) -> Any:
         key = id(array)
         if key not in self._twins:
-            self._twins[key] = (array, _module().Array(list(array.shape), array.dtype.name))
+            self._twins[key] = (array, self._module.Array(list(array.shape), array.dtype.name))
             self._stale_on_device.add(key)
         if written:
             self._written.add(key)
