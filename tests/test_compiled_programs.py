@@ -161,9 +161,11 @@ class Recorder:
     """A compiler that counts."""
 
     version = (13, 0)
+    architectures = frozenset((80, 90))
     calls = 0
 
     def compile(self, source, headers, options, kernel):
+        assert options[-1] in ("-arch=sm_80", "-arch=sm_90")
         self.calls += 1
         if "broken" in source:
             raise nvrtc.CompilerError("kernel.cu(7): error: identifier undefined")
@@ -201,6 +203,11 @@ def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
     for calls in (1, 2):
         nvrtc.compile_kernel(compiler, {}, "copy<float>", "", 90)
         assert compiler.calls == calls
+
+
+def test_devices_newer_than_nvrtc():
+    """Code for 8.0 runs on 8.9, code for 9.0 on nothing that came later."""
+    assert [nvrtc.target_of(Recorder(), one) for one in (75, 80, 89, 90, 100)] == [None, 80, 80, 90, None]
 
 
 def test_source_that_does_not_compile(tmp_path, monkeypatch):
@@ -247,7 +254,7 @@ def test_modules_carry_the_sources():
 
 def test_find_compiler_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("WEIGHTSHARING_CUDA", "")
-    for name in ("cuda.bindings.nvrtc", "cupy.cuda.nvrtc"):
+    for name in ("cuda.bindings.nvrtc", "cupy.cuda"):
         monkeypatch.setitem(sys.modules, name, None)
     reason = nvrtc.find_compiler.__wrapped__()
     assert isinstance(reason, str) and "cuda.bindings" in reason and "cupy" in reason

@@ -23,6 +23,7 @@ void register_compiler(py::module_& m) {
       "compile"_a, "programs"_a,
       "Call compile(kernel, program, architecture) -> (machine code, entry) for kernels that are needed. "
       "programs: also for those that a psp or equations are compiled into, else they are interpreted.");
+  m.def("kernel_expressions", &cuda::kernel_expressions, "How each kernel is written in C++, by name.");
   m.def("kernel_sources", &cuda::kernel_sources, "The headers that kernels consist of, by name.");
 }
 

@@ -87,6 +87,13 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
   m.def(
       "device_name", [](int device) { return cuda::device_functions().name(checked_device(device)); },
       "device"_a);
+  m.def(
+      "architecture",
+      [](int device) { return cuda::device_functions().architecture(checked_device(device)); }, "device"_a,
+      "Compute capability of a device, 90 for 9.0.");
+  m.def(
+      "driver_version", [] { return cuda::device_functions().driver_version(); },
+      "Version of CUDA that the driver knows, 13000 for 13.0; 0 without a driver.");
   m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module can launch.");
   register_compiler(m);
 #if defined(WEIGHTSHARING_OVER_DRIVER)

@@ -20,8 +20,6 @@ void register_driver(py::module_& m) {
   using namespace pybind11::literals;
   m.def("set_driver", &cuda::set_driver, "library"_a,
         "Before the first use: another library than libcuda.so.1.");
-  m.def("driver_version", &cuda::driver_version,
-        "Version of CUDA that the driver knows, 13000 for 13.0; or 0.");
   m.def(
       "set_allocator",
       [](const py::function& allocate) {

@@ -76,10 +76,10 @@ const Kernel& compiled_kernel(const std::string& name, const std::string& progra
   return state().kernels.emplace(key, kernel).first->second;
 }
 
-std::vector<std::string> instance_names() {
-  std::vector<std::string> names;
-  for (const Instance& instance : instances) names.push_back(instance.name);
-  return names;
+std::map<std::string, std::string> kernel_expressions() {
+  std::map<std::string, std::string> expressions;
+  for (const Instance& instance : instances) expressions[instance.name] = instance.kernel;
+  return expressions;
 }
 
 }  // namespace weightsharing::cuda

@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "cuda/device_functions.h"
 
@@ -28,7 +27,8 @@ bool compiles_programs();
 // ends.
 const Kernel& compiled_kernel(const std::string& name, const std::string& program);
 
-std::vector<std::string> instance_names();
+// How each kernel of instances.def is written in C++, by name.
+std::map<std::string, std::string> kernel_expressions();
 
 // The headers that kernels consist of, by the names under which they include each other: as they were when
 // this module was built, so that the parameters' layouts are the same.

@@ -68,6 +68,12 @@ int architecture(int device) {
          attribute(cudaDevAttrComputeCapabilityMinor, device);
 }
 
+int driver_version() {
+  int version = 0;
+  cudaDriverGetVersion(&version);
+  return version;
+}
+
 #if CUDART_VERSION >= 12080  // the first one that loads machine code
 const void* load_kernel(const std::string& code, const std::string& entry) {
   cudaLibrary_t library = nullptr;
@@ -167,7 +173,8 @@ const DeviceFunctions& device_functions() {
   static const DeviceFunctions table = {
       count,       why_not,         use,    name,          shared_bytes,  allocate,       release,
       to_device,   to_host,         launch, synchronise,   create_stream, destroy_stream, begin_capture,
-      end_capture, abandon_capture, replay, destroy_graph, current,       architecture,   load_kernel};
+      end_capture, abandon_capture, replay, destroy_graph, current,       architecture,   driver_version,
+      load_kernel};
   return table;
 }
 

@@ -60,6 +60,7 @@ struct DeviceFunctions {
   void (*destroy_graph)(Graph graph);
   int (*current)();                 // the device that this thread used last
   int (*architecture)(int device);  // 90 for compute capability 9.0
+  int (*driver_version)();          // of CUDA, 13000 for 13.0; 0 without a driver
   // Makes machine code callable on the device in use, until the process ends; null where this cannot be done.
   const void* (*load_kernel)(const std::string& code, const std::string& entry);
 };

@@ -206,6 +206,8 @@ void release(void* memory) {
   driver().cuCtxSynchronize();
 }
 
+int driver_version() { return driver().version; }
+
 Address address_of(const void* memory) { return reinterpret_cast<Address>(memory); }
 
 void to_device(void* to, const void* from, std::size_t bytes, Stream stream) {
@@ -279,12 +281,18 @@ const DeviceFunctions& device_functions() {
   static const DeviceFunctions table = {
       count,       why_not,         use,    name,          shared_bytes,  allocate,       release,
       to_device,   to_host,         launch, synchronise,   create_stream, destroy_stream, begin_capture,
-      end_capture, abandon_capture, replay, destroy_graph, current,       architecture,   load_kernel};
+      end_capture, abandon_capture, replay, destroy_graph, current,       architecture,   driver_version,
+      load_kernel};
   return table;
 }
 
 const Kernel& kernel_named(const std::string& name) { return compiled_kernel(name, ""); }
-std::vector<std::string> kernel_names() { return instance_names(); }
+
+std::vector<std::string> kernel_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, expression] : kernel_expressions()) names.push_back(name);
+  return names;
+}
 
 void set_allocator(Allocator allocator) {
   const std::lock_guard<std::mutex> lock(state().mutex);
@@ -292,6 +300,5 @@ void set_allocator(Allocator allocator) {
 }
 
 void set_driver(const std::string& library) { library_name() = library; }
-int driver_version() { return driver().version; }
 
 }  // namespace weightsharing::cuda

@@ -20,6 +20,5 @@ using Allocator = std::function<Allocation(std::size_t bytes, int device)>;
 void set_allocator(Allocator allocator);
 // Before the first use of a device; libcuda.so.1 otherwise.
 void set_driver(const std::string& library);
-int driver_version();  // of CUDA, 13000 for 13.0; 0 without a driver
 
 }  // namespace weightsharing::cuda

@@ -423,7 +423,7 @@ class BaseProjection(NotCopyable):
         if not isinstance(executor, CudaExecutor):
             raise ValueError(
                 "r lies on a CUDA device, but the projection is computed elsewhere; give the projection or its "
-                "network backend='cuda'."
+                "network backend='cuda' or 'cupy'."
             )
         rates = device_view("r", r)
         if rates.dtype != self.dtype:

@@ -56,6 +56,14 @@ def nvrtcVersion():
     return OK, 13, 0
 
 
+def nvrtcGetNumSupportedArchs():
+    return OK, 2
+
+
+def nvrtcGetSupportedArchs():
+    return OK, [80, 90]
+
+
 def nvrtcGetErrorString(status):
     return OK, status.name.encode()
 

@@ -19,7 +19,7 @@ from ..description import Description, PoolingDescription, SharedDescription
 from ..schedule import ClearSum, Project, PushHistory, Schedule, Update
 from .cpu import core_geometry, core_program, core_psp
 from .cupy import driver_module
-from .nvrtc import compile_kernel, emulated, find_compiler
+from .nvrtc import compile_kernel, emulated, find_compiler, why_not_for
 
 
 @cache
@@ -46,9 +46,9 @@ def device_module(backend: str) -> Any:
 
 
 def _set_compiler(module: Any, programs: bool) -> None:
-    """Give NVRTC to a module, if there is one; `programs`: for psps and equations too."""
+    """Give NVRTC to a module, if there is one for its device; `programs`: for psps and equations too."""
     compiler = find_compiler()
-    if isinstance(compiler, str):
+    if isinstance(compiler, str) or why_not_for(compiler, module.driver_version(), module.architecture(0)):
         return
     headers = module.kernel_sources()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .nvrtc import emulated, find_compiler
+from .nvrtc import emulated, find_compiler, why_not_for
 
 
 def _cupy() -> Any:
@@ -61,8 +61,4 @@ def why_not_cupy() -> str:
     compiler = find_compiler()
     if isinstance(compiler, str):
         return f"CuPy has no NVRTC: pip install nvidia-cuda-nvrtc ({compiler})"
-    driver = divmod(int(module.driver_version()) // 10, 100)
-    if driver[0] < compiler.version[0]:
-        known, made = (".".join(map(str, version)) for version in (driver, compiler.version))
-        return f"the NVIDIA driver is too old: it knows CUDA {known}, NVRTC compiles for CUDA {made}"
-    return ""
+    return why_not_for(compiler, module.driver_version(), module.architecture(0))

@@ -34,6 +34,7 @@ class Compiler(Protocol):
     """NVRTC, wherever it comes from."""
 
     version: tuple[int, int]
+    architectures: frozenset[int]
 
     def compile(
         self, source: str, headers: Mapping[str, str], options: Sequence[str], kernel: str
@@ -48,6 +49,9 @@ class _FromBindings:
         self._nvrtc: Any = importlib.import_module("nvrtc_emulated" if emulated() else "cuda.bindings.nvrtc")
         major, minor = self._check(self._nvrtc.nvrtcVersion())
         self.version = (int(major), int(minor))
+        number = self._check(self._nvrtc.nvrtcGetNumSupportedArchs())
+        # cuda-bindings fills a list that it makes itself.
+        self.architectures = frozenset(self._check(self._nvrtc.nvrtcGetSupportedArchs())[:number])
 
     def _check(self, answer: tuple[Any, ...]) -> Any:
         status, *values = answer
@@ -79,15 +83,17 @@ class _FromCupy:
     """NVRTC as CuPy wraps it; CuPy's own compilation would flush denormal numbers."""
 
     def __init__(self) -> None:
-        self._nvrtc: Any = importlib.import_module("cupy.cuda.nvrtc")
+        self._nvrtc: Any = importlib.import_module("cupy.cuda").nvrtc
         major, minor = self._nvrtc.getVersion()
         self.version = (int(major), int(minor))
+        self.architectures = frozenset(self._nvrtc.getSupportedArchs())
 
     def compile(
         self, source: str, headers: Mapping[str, str], options: Sequence[str], kernel: str
     ) -> tuple[bytes, str]:
         nvrtc = self._nvrtc
-        program = nvrtc.createProgram(source, "kernel.cu", list(headers.values()), list(headers))
+        texts, names = [text.encode() for text in headers.values()], [name.encode() for name in headers]
+        program = nvrtc.createProgram(source, "kernel.cu", texts, names)
         try:
             nvrtc.addNameExpression(program, kernel)
             try:
@@ -110,6 +116,25 @@ def find_compiler() -> Compiler | str:
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
     return "; ".join(reasons)
+
+
+def why_not_for(compiler: Compiler, driver_version: int, architecture: int) -> str:
+    """Say why a device cannot run what NVRTC compiles; an empty text if it can."""
+    made = ".".join(map(str, compiler.version))
+    known = divmod(driver_version // 10, 100)
+    if known[0] < compiler.version[0]:
+        return f"the NVIDIA driver is too old: it knows CUDA {known[0]}.{known[1]}, NVRTC compiles for CUDA {made}"
+    if target_of(compiler, architecture) is None:
+        return f"NVRTC {made} cannot compile for this device (sm_{architecture}): install a newer nvidia-cuda-nvrtc"
+    return ""
+
+
+def target_of(compiler: Compiler, architecture: int) -> int | None:
+    """Return the newest architecture that NVRTC knows and a device can run; code runs within one generation."""
+    return max(
+        (one for one in compiler.architectures if one // 10 == architecture // 10 and one <= architecture),
+        default=None,
+    )
 
 
 def source_of(headers: Mapping[str, str], program: str) -> str:
@@ -186,7 +211,8 @@ def compile_kernel(
     CompilerError
         With NVRTC's log.
     """
-    options = (*OPTIONS, *(PROGRAM_OPTIONS if program else ()), f"-arch=sm_{architecture}")
+    target = target_of(compiler, architecture)
+    options = (*OPTIONS, *(PROGRAM_OPTIONS if program else ()), f"-arch=sm_{target or architecture}")
     source = source_of(headers, program)
     version = (*map(str, compiler.version), str(emulated()))
     parts = (*version, *options, kernel, source, *headers, *headers.values())
