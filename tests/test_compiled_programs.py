@@ -99,6 +99,7 @@ def test_every_operation_is_that_of_the_interpreter(backend, dtype):
 PSP = parse_psp("max(w, pre.r) + (0.5 if pre.r < w else exp(-(w-pre.r)**2))")
 KERNELS = {
     "window": SharedDescription((9, 8), (9, 8), ((3, 2),), padding="wrap", psp=PSP),
+    "a constant g": SharedDescription((5, 4), (5, 4), ((3, 2),), padding=1.0, psp=parse_psp("w")),
     "listed centres": SharedDescription(
         (9, 8), (3,), ((3, 3),), operation="mean", centres=np.array([[2, 0], [8, 7], [5, 5]]), psp=PSP
     ),
