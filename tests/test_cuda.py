@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -283,6 +284,31 @@ def test_use_after_fork(backend):
     )
     assert done.returncode == 0, done.stderr
     assert "forked" in done.stdout and done.stdout.endswith("2.0\n")
+
+
+@each_backend
+def test_every_call_in_a_thread_of_its_own(backend):
+    """Python may call from any thread; the driver knows in each thread anew which device is meant."""
+
+    def elsewhere(function, *arguments):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function, *arguments).result()
+
+    network, (first, second, _), shared = elsewhere(chain, backend)
+    rates = np.arange(48.0).reshape(6, 8)
+    elsewhere(setattr, first, "r", rates)
+    elsewhere(network.simulate, 3)
+    seen = elsewhere(getattr, second, "r")
+    called = elsewhere(shared, rates)
+    elsewhere(setattr, shared, "weights", shared.weights)
+    twin, back = elsewhere(first.device_array), np.empty((1, 6, 8))
+    elsewhere(twin.download, back)
+    np.testing.assert_array_equal(back[0], rates)
+    network, (first, second, _), shared = chain(backend)
+    first.r = rates
+    network.simulate(3)
+    np.testing.assert_array_equal(seen, second.r)
+    np.testing.assert_array_equal(called, shared(rates))
 
 
 @each_backend

@@ -37,6 +37,7 @@ constexpr int capture_thread_local = 1;
   X(cuDeviceGetName, (char* name, int length, int device))                                                   \
   X(cuDeviceGetAttribute, (int* value, int attribute, int device))                                           \
   X(cuDevicePrimaryCtxRetain, (Context * context, int device))                                               \
+  X(cuCtxGetCurrent, (Context * context))                                                                    \
   X(cuCtxSetCurrent, (Context context))                                                                      \
   X(cuCtxSynchronize, ())                                                                                    \
   X(cuMemGetInfo_v2, (std::size_t* available, std::size_t* total))                                           \
@@ -194,16 +195,18 @@ void* allocate(std::size_t bytes) {
 // so nothing may be under way on it.
 void release(void* memory) {
   std::shared_ptr<void> owner;
+  Context before = nullptr;
+  driver().cuCtxGetCurrent(&before);
   {
     const std::lock_guard<std::mutex> lock(state().mutex);
     const auto found = state().memory.find(memory);
     if (found == state().memory.end()) return;
     driver().cuCtxSetCurrent(state().contexts[found->second.first]);
-    device_in_use = found->second.first;
     owner = std::move(found->second.second);
     state().memory.erase(found);
   }
   driver().cuCtxSynchronize();
+  driver().cuCtxSetCurrent(before);  // whoever lets go of memory does not choose a device
 }
 
 int driver_version() { return driver().version; }

@@ -30,11 +30,13 @@ Memory::~Memory() {
 
 void Memory::upload(const void* from, Stream stream) {
   check_process();
+  device_functions().use(device_);
   device_functions().to_device(data_, from, bytes_, stream);
 }
 
 void Memory::download(void* to, Stream stream) const {
   check_process();
+  device_functions().use(device_);
   device_functions().to_host(to, data_, bytes_, stream);
 }
 

@@ -11,6 +11,10 @@ int code(cudaError_t error) {
   // Where the two number the same thing differently.
   return error == cudaErrorInsufficientDriver ? 803 : static_cast<int>(error);
 }
+// As in CUDA a thread has no context before it sets one; what needs one says so here.
+thread_local void* context = nullptr;
+constexpr int invalid_context = 201;
+
 cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
 
 // By the text under which NVRTC is asked for it.
@@ -60,10 +64,15 @@ DRIVER cuDevicePrimaryCtxRetain(void** context, int device) {
   *context = reinterpret_cast<void*>(static_cast<uintptr_t>(device) + 1);
   return code(cudaSetDevice(device));
 }
-DRIVER cuCtxSetCurrent(void* context) {
-  return code(cudaSetDevice(static_cast<int>(reinterpret_cast<uintptr_t>(context)) - 1));
+DRIVER cuCtxGetCurrent(void** current) {
+  *current = context;
+  return 0;
 }
-DRIVER cuCtxSynchronize() { return code(cudaDeviceSynchronize()); }
+DRIVER cuCtxSetCurrent(void* wanted) {
+  context = wanted;
+  return wanted ? code(cudaSetDevice(static_cast<int>(reinterpret_cast<uintptr_t>(wanted)) - 1)) : 0;
+}
+DRIVER cuCtxSynchronize() { return context ? code(cudaDeviceSynchronize()) : invalid_context; }
 DRIVER cuMemGetInfo_v2(size_t* available, size_t* total) { return code(cudaMemGetInfo(available, total)); }
 DRIVER cuMemAlloc_v2(unsigned long long* address, size_t bytes) {
   void* memory = nullptr;
@@ -73,14 +82,17 @@ DRIVER cuMemAlloc_v2(unsigned long long* address, size_t bytes) {
 }
 DRIVER cuMemFree_v2(unsigned long long address) { return code(cudaFree(reinterpret_cast<void*>(address))); }
 DRIVER cuMemcpyHtoDAsync_v2(unsigned long long to, const void* from, size_t bytes, void* stream) {
+  if (!context) return invalid_context;
   return code(
       cudaMemcpyAsync(reinterpret_cast<void*>(to), from, bytes, cudaMemcpyHostToDevice, stream_of(stream)));
 }
 DRIVER cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes, void* stream) {
+  if (!context) return invalid_context;
   return code(cudaMemcpyAsync(to, reinterpret_cast<const void*>(from), bytes, cudaMemcpyDeviceToHost,
                               stream_of(stream)));
 }
 DRIVER cuModuleLoadData(void** module, const void* image) {
+  if (!context) return invalid_context;
   return code(cudaLibraryLoadData(reinterpret_cast<cudaLibrary_t*>(module), image, nullptr, nullptr, 0,
                                   nullptr, nullptr, 0));
 }
@@ -96,15 +108,21 @@ DRIVER cuFuncSetAttribute(const void* function, int attribute, int value) {
 DRIVER cuLaunchKernel(const void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                       unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                       void* stream, void** parameters, void**) {
+  if (!context) return invalid_context;
   return code(cudaLaunchKernel(function, dim3(grid_x, grid_y, grid_z), dim3(block_x, block_y, block_z),
                                parameters, shared_bytes, stream_of(stream)));
 }
 DRIVER cuStreamCreate(void** stream, unsigned flags) {
+  if (!context) return invalid_context;
   return code(cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), flags));
 }
 DRIVER cuStreamDestroy_v2(void* stream) { return code(cudaStreamDestroy(stream_of(stream))); }
-DRIVER cuStreamSynchronize(void* stream) { return code(cudaStreamSynchronize(stream_of(stream))); }
+DRIVER cuStreamSynchronize(void* stream) {
+  if (!context) return invalid_context;
+  return code(cudaStreamSynchronize(stream_of(stream)));
+}
 DRIVER cuStreamBeginCapture_v2(void* stream, int mode) {
+  if (!context) return invalid_context;
   return code(cudaStreamBeginCapture(stream_of(stream), static_cast<cudaStreamCaptureMode>(mode)));
 }
 DRIVER cuStreamEndCapture(void* stream, void** graph) {
@@ -115,6 +133,7 @@ DRIVER cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long
                                    static_cast<cudaGraph_t>(graph), flags));
 }
 DRIVER cuGraphLaunch(void* executable, void* stream) {
+  if (!context) return invalid_context;
   return code(cudaGraphLaunch(static_cast<cudaGraphExec_t>(executable), stream_of(stream)));
 }
 DRIVER cuGraphExecDestroy(void* executable) {

@@ -32,6 +32,8 @@ def allocate(bytes: int, device: int) -> tuple[int, Any]:
     cuda = _cupy().cuda
     with cuda.Device(device):
         memory = cuda.alloc(bytes)
+        # The pool hands out what an array had whose last kernel may still run on CuPy's stream.
+        cuda.get_current_stream().synchronize()
     return int(memory.ptr), memory
 
 
