@@ -375,7 +375,9 @@ class Network(NotCopyable):
     def _on_device(self, array: Array, name: str) -> Any:
         """Return the twin of an array on the CUDA device."""
         if not isinstance(self._runner, CudaRunner):
-            raise StateError("there is no device array: the network is not compiled for the backend 'cuda' or 'cupy'.")
+            raise StateError(
+                "there is no device array: the network is not compiled for the backend 'cuda' or 'cupy'."
+            )
         twin = self._runner.device_array(array)
         if twin is None:
             raise ValueError(f"{name} is not on the device: nothing in a step uses it.")
