@@ -96,9 +96,10 @@ gpu:
 	@PYTHON="$(PYTHON)" bench/gpu.sh
 
 # For every architecture that is shipped, failing on registers that spill; NVRTC compiles the same sources.
-compile-cuda: .venv-nvrtc/installed
+compile-cuda: .venv/installed .venv-nvrtc/installed
 	@if command -v nvcc >/dev/null 2>&1; then tests/compile_with_nvcc.sh; else echo "no nvcc on this machine: left out"; fi
-	.venv-nvrtc/bin/python tests/compile_with_nvrtc.py sm_75 sm_90 sm_120
+	PYTHONPATH="$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" \
+	  .venv-nvrtc/bin/python tests/compile_with_nvrtc.py sm_75 sm_90 sm_120
 
 .venv-nvrtc/installed: .venv-nvrtc/created
 	@$(PIP_INSTALL) cuda-bindings 'nvidia-cuda-nvrtc==13.0.*'

@@ -25,7 +25,8 @@ mkdir -p "$results" "$logs" build
 broken=0
 
 PATH=$PATH:/usr/local/cuda/bin  # nvcc and compute-sanitizer, where nobody put them on the PATH
-unset WEIGHTSHARING_CUDA
+unset WEIGHTSHARING_CUDA WEIGHTSHARING_PROGRAMS
+export WEIGHTSHARING_CACHE=$PWD/build/gpu-cache  # what NVRTC compiled in an earlier run
 export PYTHONUNBUFFERED=1 PYTHONPATH=$target${PYTHONPATH:+:$PYTHONPATH}
 # Plugins that happen to be installed here are not part of the suite.
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
@@ -98,14 +99,18 @@ build() {
   fi
   "$python" -c '
 import weightsharing as ws
+from importlib.util import find_spec
 print(ws.__file__, ws.backends())
-raise SystemExit(ws.backends()["cuda"] != "usable")'
+wanted = ["cuda", "cupy"] if find_spec("cupy") else ["cuda"]
+raise SystemExit(any(ws.backends()[name] != "usable" for name in wanted))'
 }
 
+# Every test takes all backends that can be used.
 tests() {
   # Newer libraries than those of the test environment may deprecate something: not what is asked here.
   "$python" -m pytest -q -p no:cacheprovider -W default::DeprecationWarning --durations=8 \
-    tests/test_cuda.py tests/test_device_arrays.py tests/test_backends.py tests/test_network.py tests/test_projection.py \
+    tests/test_cuda.py tests/test_compiled_programs.py tests/test_device_arrays.py tests/test_backends.py \
+    tests/test_network.py tests/test_projection.py \
     tests/test_oracle_annarchy.py tests/test_oracle_torch.py tests/test_neuron.py tests/test_population.py \
     tests/test_bad_input.py tests/test_benchmarks.py $(ls tests/test_gpu*.py tests/test_cupy*.py tests/test_torch*.py 2>/dev/null)
 }
@@ -122,7 +127,7 @@ sanitize() {
     return 0
   }
   HYPOTHESIS_PROFILE=sanitize compute-sanitizer --tool "$1" --error-exitcode 99 \
-    "$python" -m pytest -q -x -p no:cacheprovider -W default::DeprecationWarning tests/test_cuda.py -k "$2" || status=$?
+    "$python" -m pytest -q -x -p no:cacheprovider -W default::DeprecationWarning tests/test_cuda.py -k "($2) and not cupy" || status=$?
   refusal=$(grep -iE '^=====.*(not supported|LibraryNotLoaded|terminated before)' "$logs/$1.log" | head -n 1)
   [ -z "$refusal" ] || {
     echo "refused this machine: ${refusal#========= }" >"$logs/$1.verdict"
@@ -147,7 +152,7 @@ echo "== $name, architecture $architecture, $("$python" --version 2>&1)"
 rm -f "$report.json" "$report.md"
 
 stage build 240 build
-stage tests 210 tests
+stage tests 240 tests
 stage benchmarks 240 benchmarks
 stage memcheck 100 memcheck
 stage racecheck 100 racecheck

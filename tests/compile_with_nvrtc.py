@@ -1,56 +1,81 @@
-"""Compile every kernel instance with NVRTC, for processors that are not here: no device and no driver are needed.
+"""Compile every kernel instance with NVRTC, and programs, for processors that are not here: no device, no driver.
 
     python tests/compile_with_nvrtc.py sm_75 sm_90 sm_120
 
-Needs the packages cuda-bindings and nvidia-cuda-nvrtc. Fails on the first instance that does not compile.
+The package must be importable; NVRTC comes from cuda-bindings or CuPy, with nvidia-cuda-nvrtc. Fails on the first
+kernel that does not compile.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from pathlib import Path
 
-from cuda.bindings import nvrtc
+import weightsharing as ws
+from weightsharing.backends.cpu import core_program
+from weightsharing.backends.cupy import driver_module
+from weightsharing.backends.nvrtc import OPTIONS, PROGRAM_OPTIONS, find_compiler, source_of
+from weightsharing.expressions import parse_psp
 
-SOURCES = Path(__file__).resolve().parent.parent / "csrc"
-# Explicit instantiation of everything in the list, from the same headers as the nvcc build.
-PROGRAM = "\n".join(
-    [
-        *(f'#include "cuda/{file.name}"' for file in sorted((SOURCES / "cuda").glob("*.cuh"))),
-        "namespace weightsharing::cuda {",
-        "#define WEIGHTSHARING_KERNEL(...) __VA_ARGS__",
-        "#define WEIGHTSHARING_INSTANCE(name, kernel, Parameters) \\",
-        "  template __global__ void WEIGHTSHARING_KERNEL kernel(const Parameters);",
-        '#include "cuda/instances.def"',
-        "}",
-    ]
+PSPS = (
+    "max(w, pre.r)",
+    "exp(-(w-pre.r)**2)",
+    "1.0 if pre.r > w else 0.0",
+    "max(w, pre.r) + min(w*pre.r, 0.5)",
+    "log(1 + abs(w*pre.r)) - w/3",
+    "tanh(w + pre.r) * (w % 2.0)",
 )
-# The same treatment of denormal numbers as the nvcc build: they are kept.
-OPTIONS = ("--std=c++17", f"--include-path={SOURCES}", "--ftz=false")
+EQUATIONS = (
+    "r = sum(exc)",
+    "tau*dv/dt + v = sum(exc) - sum(inh) : max=4.0\nr = max(v, 0) + 0.1*sin(t)",
+    "n += 1 : population\nr = n",
+    "r = clip(sum(exc), -1e-300, 1e300) if t > 3 and sum(exc) != 0 else sqrt(2) + cbrt(t)",
+    "x = round(t/7) : population\nr = sinh(x + sum(exc)) ** 3",
+)
+NEURON = "tau = 10.0 : population"
 
 
-def check(status, *values):
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        raise SystemExit(f"NVRTC: {nvrtc.nvrtcGetErrorString(status)[1].decode()}")
-    return values[0] if len(values) == 1 else values
+def programs() -> dict[str, list[str]]:
+    """The texts of programs, by the kernels that may run them."""
+    psps = [core_program(parse_psp(psp).program(("w", "pre.r"))).text() for psp in PSPS]
+    equations = [
+        core_program(ws.Neuron(parameters=NEURON, equations=text).program()).text() for text in EQUATIONS
+    ]
+    rate = core_program(parse_psp("exp(-pre.r)", allow_weight=False).program(("pre.r",))).text()
+    families = {"window_naive": psps, "gather_naive": psps[:1], "synapses_naive": psps[:1]}
+    families |= {"synapses_warp": psps[:1], "update": equations, "apply": [rate]}
+    return {f"{family}<{T}>": texts for family, texts in families.items() for T in ("float", "double")}
 
 
-def compile_for(architecture: str) -> int:
-    """Compile for one architecture and return the size of the machine code in bytes."""
-    program = check(*nvrtc.nvrtcCreateProgram(PROGRAM.encode(), b"kernels.cu", 0, [], []))
-    options = [option.encode() for option in (*OPTIONS, f"--gpu-architecture={architecture}")]
-    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        log = b" " * check(*nvrtc.nvrtcGetProgramLogSize(program))
-        check(*nvrtc.nvrtcGetProgramLog(program, log))
-        raise SystemExit(f"NVRTC cannot compile the kernels for {architecture}:\n{log.decode()}")
-    size = check(*nvrtc.nvrtcGetCUBINSize(program))
-    check(*nvrtc.nvrtcDestroyProgram(program))
-    return size
+def compile_for(architecture: str) -> None:
+    """Compile for one architecture and print the size of the machine code."""
+    compiler = find_compiler()
+    if isinstance(compiler, str):
+        raise SystemExit(f"NVRTC is missing: {compiler}")
+    module = driver_module()
+    headers = module.kernel_sources()
+    options = (*OPTIONS, f"-arch={architecture}")
+    start, size = time.perf_counter(), 0
+    expressions = module.kernel_expressions()
+    for kernel in expressions.values():
+        size += len(compiler.compile(source_of(headers, ""), headers, options, kernel)[0])
+    print(
+        f"{architecture}: {len(expressions)} kernels, {size} bytes, {time.perf_counter() - start:.1f} s",
+        flush=True,
+    )
+    start, size, count = time.perf_counter(), 0, 0
+    for kernel, texts in programs().items():
+        for text in texts:
+            code, _ = compiler.compile(
+                source_of(headers, text), headers, (*options, *PROGRAM_OPTIONS), kernel
+            )
+            size, count = size + len(code), count + 1
+    print(f"{architecture}: {count} programs, {size} bytes, {time.perf_counter() - start:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ("sm_75", "sm_90", "sm_120"):
-        start = time.perf_counter()
-        print(f"{name}: {compile_for(name)} bytes in {time.perf_counter() - start:.1f} s", flush=True)
+        if not re.fullmatch(r"sm_\d+a?", name):
+            raise SystemExit(f"'{name}' is no architecture; for example sm_90")
+        compile_for(name)

@@ -1,11 +1,24 @@
 """Settings of the whole test-suite."""
 
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import weightsharing
+
+if os.environ.get("WEIGHTSHARING_CUDA") == "emulated":
+    # The imitations of CuPy and NVRTC, here and in the processes that tests start.
+    emulation = str(Path(__file__).parent / "emulation")
+    sys.path.insert(0, emulation)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [emulation, os.environ.get("PYTHONPATH")]))
+    # Compiling a psp takes the C++ compiler seconds: tests that are about it say so.
+    os.environ.setdefault("WEIGHTSHARING_PROGRAMS", "interpreted")
+    folder = tempfile.TemporaryDirectory()
+    os.environ["WEIGHTSHARING_CACHE"] = folder.name
 
 # One example may connect, plan and run several backends: slow, and slower under a sanitizer.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}

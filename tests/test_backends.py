@@ -55,7 +55,7 @@ def test_the_reason_without_a_device(emulation):
         import sys
         import weightsharing as ws
         from weightsharing.backends import cuda
-        if not cuda.is_emulated():
+        if not cuda.emulated():
             sys.modules["weightsharing._cuda"] = None  # as if it was not built
         assert "weightsharing._cuda_emulated" not in sys.modules  # not imported before somebody asks
         print(ws.backends()["cuda"])

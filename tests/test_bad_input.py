@@ -357,6 +357,7 @@ PROJECTIONS = (
     ({"operation": None}, ValueError, "operation"),
     ({"backend": "opencl"}, ValueError, "backend is 'opencl'.*'cpu'"),
     ({"backend": "cuda"}, ValueError, "backend 'cuda' cannot be used here: "),
+    ({"backend": "cupy"}, ValueError, "backend 'cupy' cannot be used here: "),
     ({"threads": 0}, ValueError, "threads is 0"),
     ({"threads": 1.5}, TypeError, "threads"),
     ({"name": 3}, TypeError, "name"),
@@ -365,7 +366,7 @@ PROJECTIONS = (
 
 @pytest.mark.parametrize(("arguments", "error", "says"), PROJECTIONS, ids=lambda value: repr(value)[:40])
 def test_wrong_arguments_of_projections(arguments, error, says):
-    if arguments.get("backend") == "cuda" and ws.backends()["cuda"] == "usable":
+    if ws.backends().get(arguments.get("backend")) == "usable":
         arguments, says = {"backend": "metal"}, "backend is 'metal'"
     network = ws.Network()
     right = {"pre": network.create(3), "post": network.create(3), "target": "exc"}

@@ -14,6 +14,9 @@ from weightsharing.backends import Target, cuda
 from weightsharing.device_arrays import CUDA, device_stream
 from weightsharing.errors import StateError
 
+if cuda.why_not_cuda():
+    pytest.skip(f"CUDA cannot be used here: {cuda.why_not_cuda()}", allow_module_level=True)
+
 RATES = np.random.default_rng(0).normal(size=(8, 9)).astype(np.float32)
 
 

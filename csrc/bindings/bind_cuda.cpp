@@ -1,5 +1,5 @@
-// The module `_cuda`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime or an
-// imitation of it.
+// The modules `_cuda` and `_cupy`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime,
+// the driver, or an imitation of the runtime.
 #include <map>
 #include <mutex>
 
@@ -130,6 +130,13 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       "device_name", [](int device) { return cuda::device_functions().name(checked_device(device)); },
       "device"_a);
   m.def(
+      "architecture",
+      [](int device) { return cuda::device_functions().architecture(checked_device(device)); }, "device"_a,
+      "Compute capability of a device, 90 for 9.0.");
+  m.def(
+      "driver_version", [] { return cuda::device_functions().driver_version(); },
+      "Version of CUDA that the driver knows, 13000 for 13.0; 0 without a driver.");
+  m.def(
       "device_of",
       [](std::uintptr_t address) {
         return cuda::device_functions().device_of(reinterpret_cast<const void*>(address));
@@ -144,7 +151,11 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       "stream"_a, "device"_a, "Whether launches on a stream become part of a graph.");
   m.def("dlpack_view", &dlpack_view, "capsule"_a,
         "Look into a DLPack capsule: (address, shape, dtype, strides or None, read-only).");
-  m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module was built with.");
+  m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module can launch.");
+  register_compiler(m);
+#if defined(WEIGHTSHARING_OVER_DRIVER)
+  register_driver(m);
+#endif
 
 #ifdef WEIGHTSHARING_EMULATED
   bind_streams_for_tests(m);

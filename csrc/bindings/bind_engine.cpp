@@ -1,4 +1,5 @@
 #include "bindings/bindings.h"
+#include "expression/generate.h"
 
 namespace weightsharing::bindings {
 
@@ -57,7 +58,8 @@ void register_engine(py::module_& m) {
              return Program({code.data(), code.data() + code.size()}, std::move(constants), slots, inputs,
                             outputs);
            }),
-           py::kw_only(), "code"_a, "constants"_a, "slots"_a, "inputs"_a, "outputs"_a);
+           py::kw_only(), "code"_a, "constants"_a, "slots"_a, "inputs"_a, "outputs"_a)
+      .def("text", &generate, "As the text of a C++ function, for compilation together with a kernel.");
   m.def(
       "opcodes", [] { return py::tuple(py::cast(opcode_names())); },
       "Names of the operations, in the order of their numbers.");

@@ -15,6 +15,8 @@ void register_geometry(py::module_& m);
 void register_engine(py::module_& m);
 void register_schedule(py::module_& m);
 void register_processor(py::module_& m);
+void register_compiler(py::module_& m);
+void register_driver(py::module_& m);
 
 // An engine with the sizes that its arrays must have.
 struct BoundEngine {

@@ -1,7 +1,4 @@
 #include <cuda_runtime.h>
-#include <unistd.h>
-
-#include <atomic>
 
 #include "cuda/device_functions.h"
 
@@ -17,8 +14,6 @@ void check(cudaError_t error, const char* what) {
   cudaGetLastError();  // errors that do not stick must not show up in the next call
   refuse(what, error);
 }
-
-std::atomic<int> process{0};
 
 int count() {
   int devices = 0;
@@ -46,7 +41,23 @@ std::string why_not() {
   return std::string("no CUDA device: ") + cudaGetErrorString(error);
 }
 
-void use(int device) { check(cudaSetDevice(device), "choosing the device"); }
+int current() {
+  int device = 0;
+  check(cudaGetDevice(&device), "asking for the device in use");
+  return device;
+}
+
+void* use(int device) {
+  const int before = current();
+  if (device != before) check(cudaSetDevice(device), "choosing the device");
+  return reinterpret_cast<void*>(static_cast<std::intptr_t>(before));
+}
+
+void restore(void* before) {
+  const int device = static_cast<int>(reinterpret_cast<std::intptr_t>(before));
+  int now = -1;
+  if (cudaGetDevice(&now) != cudaSuccess || now != device) cudaSetDevice(device);
+}
 
 std::string name(int device) {
   cudaDeviceProp properties;
@@ -62,10 +73,29 @@ int attribute(cudaDeviceAttr which, int device) {
 
 int shared_bytes(int device) { return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device); }
 
-int compute_capability(int device) {
+int architecture(int device) {
   return 10 * attribute(cudaDevAttrComputeCapabilityMajor, device) +
          attribute(cudaDevAttrComputeCapabilityMinor, device);
 }
+
+int driver_version() {
+  int version = 0;
+  cudaDriverGetVersion(&version);
+  return version;
+}
+
+#if CUDART_VERSION >= 12080  // the first one that loads machine code
+const void* load_kernel(const std::string& code, const std::string& entry) {
+  cudaLibrary_t library = nullptr;
+  check(cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+        "loading a compiled program");
+  cudaKernel_t kernel = nullptr;
+  check(cudaLibraryGetKernel(&kernel, library, entry.c_str()), "loading a compiled program");
+  return kernel;
+}
+#else
+constexpr const void* (*load_kernel)(const std::string&, const std::string&) = nullptr;
+#endif
 
 void* allocate(std::size_t bytes) {
   void* memory = nullptr;
@@ -147,12 +177,6 @@ void replay(Graph graph, Stream stream) {
 
 void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
 
-int current() {
-  int device = 0;
-  check(cudaGetDevice(&device), "asking for the device in use");
-  return device;
-}
-
 void synchronise_device() { check(cudaDeviceSynchronize(), "waiting for the device"); }
 
 bool capturing(Stream stream) {
@@ -176,54 +200,33 @@ int device_of(const void* memory) {
 }  // namespace
 
 const DeviceFunctions& device_functions() {
-  static const DeviceFunctions table = {count,         why_not,         use,
-                                        name,          shared_bytes,    compute_capability,
-                                        allocate,      release,         to_device,
-                                        to_host,       launch,          synchronise,
-                                        create_stream, destroy_stream,  begin_capture,
-                                        end_capture,   abandon_capture, replay,
-                                        destroy_graph, current,         synchronise_device,
-                                        capturing,     device_of};
+  static const DeviceFunctions table = {count,
+                                        why_not,
+                                        use,
+                                        restore,
+                                        name,
+                                        shared_bytes,
+                                        architecture,
+                                        allocate,
+                                        release,
+                                        to_device,
+                                        to_host,
+                                        launch,
+                                        synchronise,
+                                        create_stream,
+                                        destroy_stream,
+                                        begin_capture,
+                                        end_capture,
+                                        abandon_capture,
+                                        replay,
+                                        destroy_graph,
+                                        current,
+                                        synchronise_device,
+                                        capturing,
+                                        device_of,
+                                        driver_version,
+                                        load_kernel};
   return table;
-}
-
-void check_process() {
-  const int now = static_cast<int>(getpid());
-  int before = 0;
-  if (!process.compare_exchange_strong(before, now) && before != now)
-    throw DeviceError(
-        "CUDA was used before this process was forked and cannot be used after: start processes with "
-        "multiprocessing's 'spawn' or 'forkserver'");
-}
-
-Using::Using(int device) : device_(device), before_(current()) {
-  if (device_ != before_) use(device_);
-}
-
-Using::~Using() {
-  if (device_ != before_) cudaSetDevice(before_);
-}
-
-Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {
-  check_process();
-  const Using use(device);
-  data_ = allocate(bytes);
-}
-
-Memory::~Memory() {
-  if (process == static_cast<int>(getpid())) release(data_);
-}
-
-void Memory::upload(const void* from, Stream stream) {
-  check_process();
-  const Using use(device_);
-  to_device(data_, from, bytes_, stream);
-}
-
-void Memory::download(void* to, Stream stream) const {
-  check_process();
-  const Using use(device_);
-  to_host(to, data_, bytes_, stream);
 }
 
 }  // namespace weightsharing::cuda

@@ -1,5 +1,5 @@
 // The few things that the launch loop needs of a device: allocate, copy, launch, capture. `_cuda` fills the
-// table from the CUDA runtime; anything else that can load the kernels can fill another one.
+// table from the CUDA runtime, `_cupy` from the driver and CuPy's allocator.
 #pragma once
 
 #include <cstddef>
@@ -41,10 +41,12 @@ using Graph = void*;
 struct DeviceFunctions {
   int (*count)();  // 0 with the reason in `why_not`
   std::string (*why_not)();
-  void (*use)(int device);
+  // Makes a device the one in use of the calling thread; what it returns gives the thread its own back.
+  void* (*use)(int device);
+  void (*restore)(void* before);
   std::string (*name)(int device);
-  int (*shared_bytes)(int device);        // that a block may ask for
-  int (*compute_capability)(int device);  // 90 for 9.0
+  int (*shared_bytes)(int device);  // that a block may ask for
+  int (*architecture)(int device);  // 90 for compute capability 9.0
   void* (*allocate)(std::size_t bytes);
   void (*release)(void* memory);
   void (*to_device)(void* to, const void* from, std::size_t bytes, Stream stream);
@@ -59,15 +61,18 @@ struct DeviceFunctions {
   void (*abandon_capture)(Stream stream);
   void (*replay)(Graph graph, Stream stream);
   void (*destroy_graph)(Graph graph);
-  int (*current)();                      // device of the calling thread
+  int (*current)();                      // the device in use; -1: none
   void (*synchronise_device)();          // waits for all streams of the device in use
   bool (*capturing)(Stream stream);      // whether launches on it become part of a graph
   int (*device_of)(const void* memory);  // -1: every device's, -2: the host's alone
+  int (*driver_version)();               // of CUDA, 13000 for 13.0; 0 without a driver
+  // Makes machine code callable on the device in use, until the process ends; null where this cannot be done.
+  const void* (*load_kernel)(const std::string& code, const std::string& entry);
 };
 
 const DeviceFunctions& device_functions();
 
-// The kernels this module was built with; std::invalid_argument for a name that is not among them.
+// A kernel of instances.def, on the device in use; std::invalid_argument for a name that is not among them.
 const Kernel& kernel_named(const std::string& name);
 std::vector<std::string> kernel_names();
 
@@ -81,7 +86,7 @@ class Using {
   Using& operator=(const Using&) = delete;
 
  private:
-  int device_, before_;
+  void* before_;
 };
 
 // Device memory with an owner.

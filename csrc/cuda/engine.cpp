@@ -11,7 +11,7 @@ namespace weightsharing::cuda {
 namespace {
 
 plan::GpuTarget target_of(int device) {
-  return {device_functions().shared_bytes(device), device_functions().compute_capability(device)};
+  return {device_functions().shared_bytes(device), device_functions().architecture(device)};
 }
 
 template <class T>
@@ -30,10 +30,17 @@ class EngineOf : public Engine {
         general_(psp.general, device) {}
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
-    return {{"device", device_functions().name(device_)},
-            {"contribution", general_   ? "through the expression program, tap by tap"
-                             : f_ || g_ ? "split into f(w) * g(rate)"
-                                        : "w * rate"}};
+    std::vector<std::pair<std::string, std::string>> lines = {
+        {"device", device_functions().name(device_)},
+        {"contribution", general_   ? "through the expression program, tap by tap"
+                         : f_ || g_ ? "split into f(w) * g(rate)"
+                                    : "w * rate"}};
+    for (const ProgramOnDevice<T>* program : {&general_, &g_, &f_})
+      if (*program) {
+        lines.push_back({"program", program->how()});
+        break;
+      }
+    return lines;
   }
 
  protected:
@@ -55,7 +62,7 @@ class EngineOf : public Engine {
 
   Launch apply(const ProgramOnDevice<T>& program, const Source<T>& from, T* to, Index elements) {
     const ApplyParameters<T> p{from, to, elements, program.view()};
-    return make_launch(plan::flat_launch(plan::instance<T>("apply"), elements), p);
+    return make_launch(plan::flat_launch(plan::instance<T>("apply"), elements), p, program);
   }
 
   // Weights on the device, f of a split psp applied.
@@ -162,7 +169,7 @@ class SharedEngine final : public EngineOf<T> {
       w.batch = static_cast<std::int32_t>(batch);
       w.accumulate = accumulate;
       if (part.terms == 0) {
-        list.push_back(make_launch(plan::window_launch<T>(part.plan, w), w));
+        list.push_back(make_launch(plan::window_launch<T>(part.plan, w), w, this->general_));
         continue;
       }
       const SeparableParameters<T> s{w, static_cast<const T*>(part.rows->data()),
@@ -320,7 +327,7 @@ class SynapsesEngine final : public EngineOf<T> {
     p.batch = static_cast<std::int32_t>(batch);
     p.reduction = this->reduction();
     p.accumulate = accumulate;
-    list.push_back(make_launch(plan::synapses_launch<T>(post_, batch, synapses_), p));
+    list.push_back(make_launch(plan::synapses_launch<T>(post_, batch, synapses_), p, this->general_));
   }
 
   std::vector<std::pair<std::string, std::string>> describe() const override {
@@ -341,26 +348,27 @@ class SynapsesEngine final : public EngineOf<T> {
 };
 
 template <template <class> class E, class... Arguments>
-std::unique_ptr<Engine> make(DType dtype, const Arguments&... arguments) {
-  if (dtype == DType::float32) return std::make_unique<E<float>>(arguments...);
-  return std::make_unique<E<double>>(arguments...);
+std::unique_ptr<Engine> make(DType dtype, int device, const Arguments&... arguments) {
+  const Using use(device);
+  if (dtype == DType::float32) return std::make_unique<E<float>>(arguments..., device);
+  return std::make_unique<E<double>>(arguments..., device);
 }
 
 }  // namespace
 
 std::unique_ptr<Engine> make_engine(const SharedGeometry& geometry, Operation operation, double padding_value,
                                     const Psp& psp, const EngineOptions& options, int device) {
-  return make<SharedEngine>(options.dtype, geometry, operation, padding_value, psp, options, device);
+  return make<SharedEngine>(options.dtype, device, geometry, operation, padding_value, psp, options);
 }
 
 std::unique_ptr<Engine> make_engine(const PoolingGeometry& geometry, Operation operation, const Psp& psp,
                                     const EngineOptions& options, int device) {
-  return make<PoolEngine>(options.dtype, geometry, operation, psp, options, device);
+  return make<PoolEngine>(options.dtype, device, geometry, operation, psp, options);
 }
 
 std::unique_ptr<Engine> make_engine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp,
                                     const EngineOptions& options, int device) {
-  return make<SynapsesEngine>(options.dtype, geometry, operation, psp, options, device);
+  return make<SynapsesEngine>(options.dtype, device, geometry, operation, psp, options);
 }
 
 }  // namespace weightsharing::cuda

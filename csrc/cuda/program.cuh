@@ -1,6 +1,6 @@
-// Runs a program for one unit: the interpreter that serves a psp or an equation where nothing was compiled
-// for it. The code is the same for all threads of a warp, so that they never diverge and its loads are
-// broadcasts.
+// Runs a program for one unit. Where NVRTC is at hand the program is compiled with the kernel
+// (WEIGHTSHARING_COMPILED_PROGRAM), elsewhere an interpreter serves. Its code is the same for all threads of
+// a warp, so that they never diverge and its loads are broadcasts. Both give the same result bit for bit.
 #pragma once
 
 #include "cuda/device.h"
@@ -46,6 +46,89 @@ WEIGHTSHARING_BINARY(atan2, atan2f)
 #undef WEIGHTSHARING_UNARY
 #undef WEIGHTSHARING_BINARY
 
+// What each operation computes from x, or from x and y: for the interpreter and for compiled programs alike.
+// clang-format off
+#define WEIGHTSHARING_UNARY_FORMULAS(X) \
+  X(negate, -x) \
+  X(logical_not, x == T(0) ? T(1) : T(0)) \
+  X(exp, math_exp(x)) \
+  X(log, math_log(x)) \
+  X(sqrt, math_sqrt(x)) \
+  X(absolute, math_fabs(x)) \
+  X(sin, math_sin(x)) \
+  X(cos, math_cos(x)) \
+  X(tan, math_tan(x)) \
+  X(arcsin, math_asin(x)) \
+  X(arccos, math_acos(x)) \
+  X(arctan, math_atan(x)) \
+  X(sinh, math_sinh(x)) \
+  X(cosh, math_cosh(x)) \
+  X(tanh, math_tanh(x)) \
+  X(arcsinh, math_asinh(x)) \
+  X(arccosh, math_acosh(x)) \
+  X(arctanh, math_atanh(x)) \
+  X(log2, math_log2(x)) \
+  X(log10, math_log10(x)) \
+  X(log1p, math_log1p(x)) \
+  X(expm1, math_expm1(x)) \
+  X(exp2, math_exp2(x)) \
+  X(cbrt, math_cbrt(x)) \
+  X(floor, math_floor(x)) \
+  X(ceil, math_ceil(x)) \
+  X(round, math_nearbyint(x)) \
+  X(sign, x > T(0) ? T(1) : x < T(0) ? T(-1) : x)
+#define WEIGHTSHARING_BINARY_FORMULAS(X) \
+  X(add, x + y) \
+  X(subtract, x - y) \
+  X(multiply, x * y) \
+  X(divide, x / y) \
+  X(modulo, math_fmod(x, y)) \
+  X(power, math_pow(x, y)) \
+  X(less, x < y ? T(1) : T(0)) \
+  X(less_equal, x <= y ? T(1) : T(0)) \
+  X(greater, x > y ? T(1) : T(0)) \
+  X(greater_equal, x >= y ? T(1) : T(0)) \
+  X(equal, x == y ? T(1) : T(0)) \
+  X(not_equal, x != y ? T(1) : T(0)) \
+  X(logical_and, x != T(0) && y != T(0) ? T(1) : T(0)) \
+  X(logical_or, x != T(0) || y != T(0) ? T(1) : T(0)) \
+  X(minimum, x != x ? x : x > y ? y : y != y ? y : x) \
+  X(maximum, x != x ? x : x < y ? y : y != y ? y : x) \
+  X(arctan2, math_atan2(x, y))
+// clang-format on
+
+#define X(name, formula)               \
+  template <class T>                   \
+  inline __device__ T op_##name(T x) { \
+    return formula;                    \
+  }
+WEIGHTSHARING_UNARY_FORMULAS(X)
+#undef X
+#define X(name, formula)                    \
+  template <class T>                        \
+  inline __device__ T op_##name(T x, T y) { \
+    return formula;                         \
+  }
+WEIGHTSHARING_BINARY_FORMULAS(X)
+#undef X
+template <class T>
+inline __device__ T op_select(T x, T y, T z) {
+  return x != T(0) ? y : z;
+}
+
+#if defined(WEIGHTSHARING_COMPILED_PROGRAM)
+
+// Defined by the text of expression/generate.h, which is compiled behind this header.
+template <class T, class Load, class Store>
+inline __device__ void compiled_program(Load load, Store store);
+
+template <class T, class Load, class Store>
+inline __device__ void run_program(const Program<T>&, Load load, Store store) {
+  compiled_program<T>(load, store);
+}
+
+#else
+
 constexpr int most_slots = 64;  // as include/weightsharing/program.h
 
 // load(i): input i of this unit. store(i, value): its output i.
@@ -72,64 +155,20 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
     const T x = slot[a];
     T value = x;
     switch (op) {
-#define UNARY(name, result) \
-  case Opcode::name:        \
-    value = result;         \
+#define X(name, formula)  \
+  case Opcode::name:      \
+    value = op_##name(x); \
     break;
-#define BINARY(name, result)  \
-  case Opcode::name: {        \
-    const T y = slot[row[3]]; \
-    value = result;           \
-  } break;
-      BINARY(add, x + y)
-      BINARY(subtract, x - y)
-      BINARY(multiply, x * y)
-      BINARY(divide, x / y)
-      BINARY(modulo, math_fmod(x, y))
-      BINARY(power, math_pow(x, y))
-      BINARY(less, x < y ? T(1) : T(0))
-      BINARY(less_equal, x <= y ? T(1) : T(0))
-      BINARY(greater, x > y ? T(1) : T(0))
-      BINARY(greater_equal, x >= y ? T(1) : T(0))
-      BINARY(equal, x == y ? T(1) : T(0))
-      BINARY(not_equal, x != y ? T(1) : T(0))
-      BINARY(logical_and, x != T(0) && y != T(0) ? T(1) : T(0))
-      BINARY(logical_or, x != T(0) || y != T(0) ? T(1) : T(0))
-      BINARY(minimum, x != x ? x : x > y ? y : y != y ? y : x)
-      BINARY(maximum, x != x ? x : x < y ? y : y != y ? y : x)
-      BINARY(arctan2, math_atan2(x, y))
-      UNARY(negate, -x)
-      UNARY(logical_not, x == T(0) ? T(1) : T(0))
-      UNARY(exp, math_exp(x))
-      UNARY(log, math_log(x))
-      UNARY(sqrt, math_sqrt(x))
-      UNARY(absolute, math_fabs(x))
-      UNARY(sin, math_sin(x))
-      UNARY(cos, math_cos(x))
-      UNARY(tan, math_tan(x))
-      UNARY(arcsin, math_asin(x))
-      UNARY(arccos, math_acos(x))
-      UNARY(arctan, math_atan(x))
-      UNARY(sinh, math_sinh(x))
-      UNARY(cosh, math_cosh(x))
-      UNARY(tanh, math_tanh(x))
-      UNARY(arcsinh, math_asinh(x))
-      UNARY(arccosh, math_acosh(x))
-      UNARY(arctanh, math_atanh(x))
-      UNARY(log2, math_log2(x))
-      UNARY(log10, math_log10(x))
-      UNARY(log1p, math_log1p(x))
-      UNARY(expm1, math_expm1(x))
-      UNARY(exp2, math_exp2(x))
-      UNARY(cbrt, math_cbrt(x))
-      UNARY(floor, math_floor(x))
-      UNARY(ceil, math_ceil(x))
-      UNARY(round, math_nearbyint(x))
-      UNARY(sign, x > T(0) ? T(1) : x < T(0) ? T(-1) : x)
-#undef UNARY
-#undef BINARY
+      WEIGHTSHARING_UNARY_FORMULAS(X)
+#undef X
+#define X(name, formula)                \
+  case Opcode::name:                    \
+    value = op_##name(x, slot[row[3]]); \
+    break;
+      WEIGHTSHARING_BINARY_FORMULAS(X)
+#undef X
       case Opcode::select:
-        value = slot[x != T(0) ? row[3] : row[4]];
+        value = op_select(x, slot[row[3]], slot[row[4]]);
         break;
       default:
         break;  // noise is refused when the program is made
@@ -137,6 +176,8 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
     slot[destination] = value;
   }
 }
+
+#endif
 
 // A psp of (weight, rate).
 template <class T>

@@ -81,7 +81,7 @@ class ScheduleOf final : public Schedule {
       p.dt = dt_;
       p.units = units;
       p.batch = static_cast<std::int32_t>(batch);
-      list.push_back(make_launch(plan::flat_launch(plan::instance<T>("update"), batch * units), p));
+      list.push_back(make_launch(plan::flat_launch(plan::instance<T>("update"), batch * units), p, *code));
       for (const auto& [waiting, target] : commits) list.push_back(copy(waiting, target, batch, 1));
     });
   }

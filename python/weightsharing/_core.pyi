@@ -48,6 +48,7 @@ class Program:
     def __init__(
         self, *, code: NDArray[np.int32], constants: list[float], slots: int, inputs: int, outputs: int
     ) -> None: ...
+    def text(self) -> str: ...
 
 class Psp:
     def __init__(

@@ -734,7 +734,9 @@ class Network(NotCopyable):
     def _on_device(self, array: Array, name: str) -> Any:
         """Return the twin of an array on the CUDA device."""
         if not isinstance(self._runner, CudaRunner):
-            raise StateError("there is no device array: the network is not compiled for the backend 'cuda'.")
+            raise StateError(
+                "there is no device array: the network is not compiled for the backend 'cuda' or 'cupy'."
+            )
         twin = self._runner.device_array(array)
         if twin is None:
             raise ValueError(f"{name} is not on the device: nothing in a step uses it.")
@@ -756,7 +758,7 @@ class Network(NotCopyable):
                 "host first, with .get() (CuPy) or .cpu() (torch)."
             )
         stream = current_stream(values)
-        view = device_array_view(name, values, stream)
+        view = device_array_view(name, values, stream, self._runner.backend)
         if view.dtype != array.dtype:
             raise TypeError(
                 f"{name} has dtype {view.dtype}; expected {array.dtype}, as nothing is converted there."

@@ -348,7 +348,7 @@ class Population(NotCopyable):
         Raises
         ------
         StateError
-            If the network is not compiled for a GPU.
+            If the network is not compiled for the backend ``'cuda'`` or ``'cupy'``.
         ValueError
             If there is no such variable, or the step does not use it.
         """

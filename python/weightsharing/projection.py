@@ -12,8 +12,16 @@ from numpy.typing import DTypeLike, NDArray
 from . import _core, connectors
 from .arguments import finite_number, positive_number, whole_number
 from .arrays import Array, check_output, converted, frozen, real_array, shaped_array
-from .backends import Target, check_stream_device, checked_target, make_executor, usable_gpus
-from .backends.cuda import CudaExecutor, capturing, device_array_view, why_not_cuda
+from .backends import (
+    Target,
+    backend_on_gpu,
+    check_stream_device,
+    checked_target,
+    make_executor,
+    usable_gpus,
+    why_not_on_gpu,
+)
+from .backends.cuda import CudaExecutor, capturing, device_array_view
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
 from .compilation import HISTORIES
 from .description import (
@@ -456,13 +464,14 @@ class BaseProjection(NotCopyable):
         if asked.backend != "auto" and not asked.on_gpu:
             raise ValueError(
                 f"r lies on a CUDA device, but the projection or its network asks for the backend "
-                f"{asked.backend!r}; give it backend='cuda' or 'auto'."
+                f"{asked.backend!r}; give it backend='cuda', 'cupy' or 'auto'."
             )
-        if why_not_cuda():
-            raise ValueError(f"r lies on a CUDA device, but CUDA cannot be used here: {why_not_cuda()}.")
+        backend = backend_on_gpu(asked)
+        if backend is None:
+            raise ValueError(f"r lies on a CUDA device, but CUDA cannot be used here: {why_not_on_gpu()}.")
         given = device_stream(stream)
         address = current_stream(r) if given is None else given.address
-        rates = device_array_view("r", r, address)
+        rates = device_array_view("r", r, address, backend)
         if rates.dtype != self.dtype:
             raise TypeError(
                 f"r has dtype {rates.dtype}; expected {self.dtype}, arrays on a device are not converted."
@@ -476,7 +485,7 @@ class BaseProjection(NotCopyable):
             raise TypeError(
                 f"out is a {type(out).__name__} of the host; expected an array on the device, as r is."
             )
-        result = device_array_view("out", out, address)
+        result = device_array_view("out", out, address, backend)
         if (result.shape, result.dtype) != (shape, self.dtype) or result.read_only:
             kind = "read-only " if result.read_only else ""
             raise ValueError(
@@ -499,8 +508,8 @@ class BaseProjection(NotCopyable):
         ):
             raise ValueError("out overlaps r; give an array of its own.")
         if prod(batch):
-            target = Target("cuda", device=device)
-            if capturing(address, device) and not self._is_ready(target):
+            target = Target(backend, device=device)
+            if capturing(address, device, backend) and not self._is_ready(target):
                 raise StateError(
                     "the stream is captured, and the projection has nothing on the device yet or new weights: call "
                     "it once with arrays of this shape before the capture."

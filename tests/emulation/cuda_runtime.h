@@ -15,6 +15,10 @@
 //   WEIGHTSHARING_EMULATION_MEMORY=bytes  what all allocations together may have, 8 GiB by default
 #pragma once
 
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -931,7 +935,10 @@ inline cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block,
         --failures;
         throw emulation::Error(std::string(trampoline.name) + ": planted failure");
       }
-      emulation::run(trampoline.name, trampoline.call, parameters.get(), grid, block, shared);
+      if (trampoline.run)
+        trampoline.run(parameters.get(), grid, block, shared);
+      else
+        emulation::run(trampoline.name, trampoline.call, parameters.get(), grid, block, shared);
     });
   });
 }
@@ -939,6 +946,47 @@ template <class... Parameters>
 cudaError_t cudaLaunchKernel(void (*function)(Parameters...), dim3 grid, dim3 block, void** arguments,
                              size_t shared = 0, cudaStream_t stream = nullptr) {
   return cudaLaunchKernel(reinterpret_cast<const void*>(function), grid, block, arguments, shared, stream);
+}
+
+// ---- code that was compiled at run time ----
+
+// Machine code is what nvrtc_emulated.py makes: "weightsharing <bytes>\n" and so many bytes of a shared
+// library with one kernel, or none: then the kernel is one of those that were built in.
+typedef struct CUlib_st* cudaLibrary_t;
+typedef struct CUkern_st* cudaKernel_t;
+enum cudaJitOption : int {};
+enum cudaLibraryOption : int {};
+
+inline cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* code, cudaJitOption*, void**,
+                                       unsigned, cudaLibraryOption*, void**, unsigned) {
+  return emulation::call([=] {
+    size_t bytes = 0;
+    int start = 0;
+    emulation::require(sscanf(static_cast<const char*>(code), "weightsharing %zu%n", &bytes, &start) == 1,
+                       cudaErrorInvalidValue, "this is not the machine code of the imitated NVRTC");
+    *library = nullptr;
+    if (!bytes) return;
+    const int file = memfd_create("kernel", 0);
+    const bool written =
+        write(file, static_cast<const char*>(code) + start + 1, bytes) == static_cast<ssize_t>(bytes);
+    // The file stays open: another one under its number would be taken for the same library.
+    void* const opened = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
+    emulation::require(written && opened, cudaErrorInvalidValue, "the shared library cannot be opened");
+    *library = static_cast<cudaLibrary_t>(opened);
+  });
+}
+
+inline cudaError_t cudaLibraryGetKernel(cudaKernel_t* kernel, cudaLibrary_t library, const char* name) {
+  return emulation::call([=] {
+    emulation::require(library != nullptr, cudaErrorInvalidDeviceFunction, "no such kernel");
+    void* const run = dlsym(library, "weightsharing_run");
+    void* const bytes = dlsym(library, "weightsharing_parameter_bytes");
+    emulation::require(run && bytes, cudaErrorInvalidDeviceFunction, "no such kernel");
+    emulation::trampolines()[run] = {
+        strdup(name), nullptr, *static_cast<const size_t*>(bytes),
+        reinterpret_cast<void (*)(const void*, dim3, dim3, size_t)>(run)};  // the name as long as the library
+    *kernel = static_cast<cudaKernel_t>(run);
+  });
 }
 
 // ---- capture and graphs ----

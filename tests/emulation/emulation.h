@@ -596,6 +596,8 @@ struct Trampoline {
   const char* name;
   void (*call)(const void* parameters);
   size_t parameter_bytes;
+  // A kernel of another library is run by the machine of that library.
+  void (*run)(const void* parameters, dim3 grid, dim3 block, size_t shared) = nullptr;
 };
 
 inline std::map<const void*, Trampoline>& trampolines() {

@@ -4,13 +4,15 @@
 reference  NumPy, as plain as the specification: slow, the judge of the others
 cpu        compiled loops, vectorised and threaded
 cuda       hand-written kernels on an NVIDIA GPU, state stays there
+cupy       the same kernels, compiled by NVRTC when they are needed: for a package built without nvcc
 ========== =========================================================================
 
-``'auto'`` takes one of the last two, see `choice.choose`.
+``'auto'`` takes one of the last three, see `choice.choose`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +24,13 @@ from ..description import Description, SharedDescription
 from ..device_arrays import DeviceStream, device_stream
 from ..schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
-from .cuda import CudaExecutor, CudaRunner, device_count, is_emulated, why_not_cuda
+from .cuda import CudaExecutor, CudaRunner, device_count, why_not_cuda
+from .cupy import why_not_cupy
+from .nvrtc import emulated
 from .reference import ReferenceExecutor, ReferenceRunner
 
 # Those that compute on a GPU, in the order in which 'auto' prefers them.
-GPU_BACKENDS = ("cuda",)
+GPU_BACKENDS = ("cuda", "cupy")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,18 @@ class Target:
         )
 
 
+def _nothing() -> str:
+    return ""
+
+
+_WHY_NOT: dict[str, Callable[[], str]] = {
+    "cpu": _nothing,
+    "cuda": why_not_cuda,
+    "cupy": why_not_cupy,
+    "reference": _nothing,
+}
+
+
 def backends() -> dict[str, str]:
     """Tell which backends can be used.
 
@@ -73,19 +89,31 @@ def backends() -> dict[str, str]:
     dict
         Name of every backend and ``'usable'``, or the reason why it cannot be used here.
     """
-    return {"cpu": "usable", "cuda": why_not_cuda() or "usable", "reference": "usable"}
+    return {name: why_not() or "usable" for name, why_not in _WHY_NOT.items()}
 
 
 def usable_gpus() -> list[str]:
     """List the backends that ``'auto'`` may take for a GPU: those usable, the emulation is none."""
-    return [name for name in GPU_BACKENDS if backends()[name] == "usable" and not is_emulated()]
+    return [] if emulated() else [name for name in GPU_BACKENDS if not _WHY_NOT[name]()]
 
 
 def why_no_gpu() -> str:
     """Say why ``'auto'`` has no GPU to take; an empty text if it has one."""
-    if usable_gpus():
-        return ""
-    return "the emulation is none" if is_emulated() else f"cuda: {why_not_cuda()}"
+    if emulated():
+        return "the emulation is none"
+    return "" if usable_gpus() else why_not_on_gpu()
+
+
+def why_not_on_gpu() -> str:
+    """Say why no backend can use a GPU."""
+    return "; ".join(f"{name}: {_WHY_NOT[name]()}" for name in GPU_BACKENDS)
+
+
+def backend_on_gpu(asked: Target) -> str | None:
+    """Return the backend that computes arrays on a GPU, the emulation included; None if none can."""
+    if asked.on_gpu:
+        return asked.backend
+    return next((name for name in GPU_BACKENDS if not _WHY_NOT[name]()), None)
 
 
 def checked_target(backend: str | None, threads: int | None, device: int | None, stream: Any) -> Target:
@@ -98,7 +126,7 @@ def checked_target(backend: str | None, threads: int | None, device: int | None,
     """
     if backend is not None:
         usable_backend(backend)
-    target = Target(backend, thread_count(threads), _checked_device(device), device_stream(stream))
+    target = Target(backend, thread_count(threads), _checked_device(backend, device), device_stream(stream))
     if backend in (None, "auto", *GPU_BACKENDS):
         if target.device is not None and target.stream is not None:
             check_stream_device(target.stream, target.device)
@@ -107,20 +135,25 @@ def checked_target(backend: str | None, threads: int | None, device: int | None,
         if value is not None:
             raise ValueError(
                 f"{name} is {value!r}, but the backend {backend!r} computes on the host; leave {name} out or choose "
-                f"backend='cuda'."
+                f"backend='cuda' or 'cupy'."
             )
     return target
 
 
-def _checked_device(device: int | None) -> int | None:
+def _checked_device(backend: str | None, device: int | None) -> int | None:
     if device is None:
         return None
     number = whole_number("device", device)
-    why_not, count = why_not_cuda(), device_count()
-    if why_not:
-        raise ValueError(f"device is {number}, but this machine has no CUDA device to use: {why_not}.")
+    on_gpu = backend_on_gpu(Target(backend))
+    if on_gpu is None:
+        raise ValueError(
+            f"device is {number}, but this machine has no CUDA device to use: {why_not_on_gpu()}."
+        )
+    count = device_count(on_gpu)
     if not 0 <= number < count:
         raise IndexError(f"device is {number}; this machine has {count} CUDA device(s), numbered from 0.")
+    if on_gpu == "cupy" and (reason := why_not_cupy(number)):
+        raise ValueError(f"device is {number}, which the backend 'cupy' cannot use: {reason}.")
     return number
 
 
@@ -142,11 +175,10 @@ def usable_backend(name: str) -> str:
     """
     if name == "auto":
         return name
-    known = backends()
-    if not isinstance(name, str) or name not in known:
-        raise ValueError(f"backend is {name!r}; expected 'auto' or one of {', '.join(map(repr, known))}.")
-    if known[name] != "usable":
-        raise ValueError(f"backend {name!r} cannot be used here: {known[name]}. Choose 'auto'.")
+    if not isinstance(name, str) or name not in _WHY_NOT:
+        raise ValueError(f"backend is {name!r}; expected 'auto' or one of {', '.join(map(repr, _WHY_NOT))}.")
+    if reason := _WHY_NOT[name]():
+        raise ValueError(f"backend {name!r} cannot be used here: {reason}. Choose 'auto'.")
     return name
 
 
@@ -171,12 +203,14 @@ def make_executor(description: Description, dtype: np.dtype[Any], target: Target
     algorithm = description.algorithm if isinstance(description, SharedDescription) else "auto"
     if algorithm == "3xtf32" and not target.on_gpu:
         raise ValueError(
-            f"algorithm='3xtf32' is for backend='cuda', the backend is {target.backend!r}. Use algorithm='auto'."
+            f"algorithm='3xtf32' is for backend='cuda' or 'cupy', the backend is {target.backend!r}. "
+            "Use algorithm='auto'."
         )
     if target.backend == "reference":
         return ReferenceExecutor(description, dtype)
-    if target.backend == "cuda":
-        return CudaExecutor(description, dtype, target.device or 0)
+    if target.on_gpu:
+        assert target.backend is not None
+        return CudaExecutor(description, dtype, target.backend, target.device or 0)
     return CpuExecutor(description, dtype, target.threads)
 
 
@@ -184,8 +218,9 @@ def make_runner(schedule: Schedule, target: Target) -> Runner:
     """Make the runner of a network; the executors of its steps are of the same target."""
     if target.backend == "reference":
         return ReferenceRunner(schedule)
-    if target.backend == "cuda":
-        return CudaRunner(schedule, target.device or 0, target.stream)
+    if target.on_gpu:
+        assert target.backend is not None
+        return CudaRunner(schedule, target.backend, target.device or 0, target.stream)
     return CpuRunner(schedule, target.threads)
 
 

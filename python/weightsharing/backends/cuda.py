@@ -1,6 +1,7 @@
 """The CUDA backend: the same descriptions and schedules, on a device, state and all.
 
-The compiled module is imported at the first question whether CUDA can be used, never before.
+The compiled module is imported at the first question whether CUDA can be used, never before. The CuPy backend is the
+same code over another module.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ..device_arrays import DeviceStream, DeviceView, device_view
 from ..expressions import OPCODES
 from ..schedule import ClearSum, Project, PushHistory, Recording, Schedule, Update
 from .cpu import core_geometry, core_program, core_psp
+from .cupy import driver_module
+from .nvrtc import compile_kernel, emulated, find_compiler, why_not_for
 
 _NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
 
@@ -32,18 +35,39 @@ def module(name: str) -> Any:
         return str(error)
 
 
-def is_emulated() -> bool:
-    """Whether the kernels run on the CPU, in the emulation: for tests, and built for them only."""
-    return os.environ.get("WEIGHTSHARING_CUDA") == "emulated"
-
-
 def _module() -> Any:
-    return module("_cuda_emulated" if is_emulated() else "_cuda")
+    # The emulation runs the kernels on the CPU: for tests, and built for them only.
+    return module("_cuda_emulated" if emulated() else "_cuda")
 
 
-def device_count() -> int:
-    """Return the number of CUDA devices; 0 where CUDA cannot be used."""
-    return 0 if why_not_cuda() else int(_module().device_count())
+@cache
+def device_module(backend: str) -> Any:
+    """Return the module of a backend that can be used, ``'cuda'`` or ``'cupy'``, with NVRTC where it is there."""
+    found = driver_module() if backend == "cupy" else _module()
+    # For comparisons: the interpreter although NVRTC is there.
+    _set_compiler(found, os.environ.get("WEIGHTSHARING_PROGRAMS") != "interpreted")
+    return found
+
+
+def _set_compiler(module: Any, programs: bool) -> None:
+    """Give NVRTC to a module, if there is one for all devices; `programs`: for psps and equations too."""
+    compiler = find_compiler()
+    if isinstance(compiler, str):
+        return
+    for device in range(module.device_count()):
+        if why_not_for(compiler, module.driver_version(), module.architecture(device)):
+            programs = False
+    headers = module.kernel_sources()
+
+    def compile(kernel: str, program: str, architecture: int) -> tuple[bytes, str]:
+        return compile_kernel(compiler, headers, kernel, program, architecture)
+
+    module.set_compiler(compile, programs)
+
+
+def device_count(backend: str) -> int:
+    """Return the number of CUDA devices for a backend that can be used."""
+    return int(device_module(backend).device_count())
 
 
 def why_not_cuda() -> str:
@@ -54,14 +78,14 @@ def why_not_cuda() -> str:
     return str(found.why_not())
 
 
-def device_array_view(name: str, array: Any, stream: int) -> DeviceView:
+def device_array_view(name: str, array: Any, stream: int, backend: str) -> DeviceView:
     """Look at an array on a device that will be used on a stream; see `device_view`."""
-    return device_view(name, array, _module(), stream)
+    return device_view(name, array, device_module(backend), stream)
 
 
-def capturing(stream: int, device: int) -> bool:
+def capturing(stream: int, device: int, backend: str) -> bool:
     """Whether what is launched on a stream becomes part of a graph."""
-    return bool(_module().capturing(stream, device))
+    return bool(device_module(backend).capturing(stream, device))
 
 
 class CudaExecutor:
@@ -73,11 +97,12 @@ class CudaExecutor:
         Whether a call was captured into a graph of the caller, which then names the memory of the weights.
     """
 
-    def __init__(self, description: Description, dtype: Any, device: int = 0) -> None:
+    def __init__(self, description: Description, dtype: Any, backend: str = "cuda", device: int = 0) -> None:
         self.in_graph = False
+        self._backend = backend
         self._dtype = np.dtype(dtype).name
         self._arrays: dict[int, tuple[Any, Any]] = {}  # by number of trials
-        engine = _module().Engine
+        engine = device_module(backend).Engine
         geometry = core_geometry(description)
         psp = core_psp(description)
         if isinstance(description, SharedDescription):
@@ -95,7 +120,7 @@ class CudaExecutor:
 
     def run(self, rates: Array, out: Array, accumulate: bool) -> None:
         if len(rates) not in self._arrays:
-            array = _module().Array
+            array = device_module(self._backend).Array
             self._arrays[len(rates)] = (
                 array(list(rates.shape), self._dtype, self.engine.device),
                 array(list(out.shape), self._dtype, self.engine.device),
@@ -109,11 +134,11 @@ class CudaExecutor:
 
     def run_on_device(self, rates: DeviceView, out: DeviceView, batch: int, stream: int) -> None:
         """Launch on a stream, for arrays on the device, without waiting."""
-        self.in_graph = self.in_graph or capturing(stream, self.engine.device)
+        self.in_graph = self.in_graph or capturing(stream, self.engine.device, self._backend)
         self.engine.run_at(rates.address, out.address, batch, False, stream)
 
     def describe(self) -> dict[str, object]:
-        return {"backend": "cuda", **self.engine.describe()}
+        return {"backend": self._backend, **self.engine.describe()}
 
 
 class CudaRunner:
@@ -125,9 +150,11 @@ class CudaRunner:
 
     done = 0
 
-    def __init__(self, schedule: Schedule, device: int = 0, stream: DeviceStream | None = None) -> None:
-        cuda = _module()
-        self.device = device
+    def __init__(
+        self, schedule: Schedule, backend: str = "cuda", device: int = 0, stream: DeviceStream | None = None
+    ) -> None:
+        cuda = self._module = device_module(backend)
+        self.backend, self.device = backend, device
         self._stream = stream  # keeps the caller's stream alive
         self._address = 0 if stream is None else stream.address
         self._twins: dict[int, tuple[Array, Any]] = {}
@@ -162,7 +189,7 @@ class CudaRunner:
     def _twin(self, array: Array, written: bool = False) -> Any:
         key = id(array)
         if key not in self._twins:
-            self._twins[key] = (array, _module().Array(list(array.shape), array.dtype.name, self.device))
+            self._twins[key] = (array, self._module.Array(list(array.shape), array.dtype.name, self.device))
             self._stale_on_device.add(key)
         if written:
             self._written.add(key)

@@ -1,0 +1,47 @@
+#include <unistd.h>
+
+#include <atomic>
+
+#include "cuda/device_functions.h"
+
+namespace weightsharing::cuda {
+namespace {
+std::atomic<int> process{0};
+}
+
+void check_process() {
+  const int now = static_cast<int>(getpid());
+  int before = 0;
+  if (!process.compare_exchange_strong(before, now) && before != now)
+    throw DeviceError(
+        "CUDA was used before this process was forked and cannot be used after: start processes with "
+        "multiprocessing's 'spawn' or 'forkserver'");
+}
+
+Using::Using(int device) : before_(device_functions().use(device)) {}
+
+Using::~Using() { device_functions().restore(before_); }
+
+Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {
+  check_process();
+  const Using use(device);
+  data_ = device_functions().allocate(bytes);
+}
+
+Memory::~Memory() {
+  if (process == static_cast<int>(getpid())) device_functions().release(data_);
+}
+
+void Memory::upload(const void* from, Stream stream) {
+  check_process();
+  const Using use(device_);
+  device_functions().to_device(data_, from, bytes_, stream);
+}
+
+void Memory::download(void* to, Stream stream) const {
+  check_process();
+  const Using use(device_);
+  device_functions().to_host(to, data_, bytes_, stream);
+}
+
+}  // namespace weightsharing::cuda
