@@ -611,7 +611,7 @@ class Network(NotCopyable):
         try:
             runner.run(self._steps_done, upto - self._steps_done, recordings)
         except NotFinite as found:
-            raise self._not_finite(found, self._steps_done + runner.done) from None
+            raise self._not_finite(found, self._steps_done + found.steps) from None
         finally:
             self._steps_done += runner.done
 
@@ -636,11 +636,11 @@ class Network(NotCopyable):
                 )
 
     def _not_finite(self, found: NotFinite, steps: int) -> FloatingPointError:
-        values = self._fetch(found.check.values)
-        place = tuple(int(entry) for entry in np.unravel_index(found.element, values.shape))
+        shape = found.check.values.shape
+        place = tuple(int(entry) for entry in np.unravel_index(found.element, shape))
         trial = "" if self._batch is None else f" of trial {place[0]}"
         return FloatingPointError(
-            f"{found.check.population!r}: {found.check.variable} is {values[place]} at unit {place[1:]}{trial} after "
+            f"{found.check.population!r}: {found.check.variable} is {found.value} at unit {place[1:]}{trial} after "
             f"step {steps} (t = {steps * self._dt:.15g} ms), the first value that is not finite."
         )
 
