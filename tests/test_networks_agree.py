@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import weightsharing as ws
 from network_strategies import assert_close, assert_same, networks, state
+from weightsharing.backends.cuda import why_not_cuda
 
 STEPS = st.lists(st.integers(0, 5), min_size=1, max_size=4)
+cuda = pytest.mark.skipif(bool(why_not_cuda()), reason=f"CUDA cannot be used here: {why_not_cuda()}")
 
 
 def run(network: ws.Network, steps: list[int]) -> ws.Network:
@@ -35,3 +38,22 @@ def test_trials_of_a_batch_are_runs_of_their_own(case, steps):
         alone = state(run(case.build("cpu", batch=None, first_trial=trial), [steps]))
         for name, values in alone.items():
             np.testing.assert_array_equal(together[name][trial], values, err_msg=name)
+
+
+@cuda
+@given(case=networks(), steps=STEPS)
+def test_cuda_agrees_with_the_cpu(case, steps):
+    assert_close(run(case.build("cpu"), steps), run(case.build("cuda"), steps))
+
+
+@cuda
+@given(case=networks(), steps=STEPS, first_trial=st.integers(0, 3))
+def test_launches_together_and_apart_are_the_same(case, steps, first_trial):
+    """Shared launches give the results of a launch for each piece of work, and chunks do not matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIGHTSHARING_CUDA_LAUNCHES", "apart")
+        apart = case.build("cuda", first_trial=first_trial)
+    together = case.build("cuda", first_trial=first_trial)
+    few, many = (len(network._runner._schedule.launches()) for network in (together, apart))
+    assert few <= many
+    assert_same(run(apart, [sum(steps)]), run(together, steps))

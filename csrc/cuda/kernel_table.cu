@@ -3,8 +3,10 @@
 
 #include "cuda/bank.cuh"
 #include "cuda/device_functions.h"
+#include "cuda/exchange.cuh"
 #include "cuda/gather.cuh"
 #include "cuda/history.cuh"
+#include "cuda/level.cuh"
 #include "cuda/lowrank.cuh"
 #include "cuda/pool.cuh"
 #include "cuda/synapses.cuh"

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/device.h"
+#include "cuda/noise.cuh"
 #include "cuda/params.h"
 #include "primitives/opcodes.h"
 
@@ -48,9 +49,9 @@ WEIGHTSHARING_BINARY(atan2, atan2f)
 
 constexpr int most_slots = 64;  // as include/weightsharing/program.h
 
-// load(i): input i of this unit. store(i, value): its output i.
-template <class T, class Load, class Store>
-inline __device__ void run_program(const Program<T>& program, Load load, Store store) {
+// load(i): input i of this unit. store(i, value): its output i. draw: where its noise comes from.
+template <class T, class Load, class Store, class Draw = NoNoise>
+inline __device__ void run_program(const Program<T>& program, Load load, Store store, Draw draw = {}) {
   T slot[most_slots];
   for (int32_t i = 0; i < program.length; ++i) {
     const int32_t* row = program.code + 5 * static_cast<int64_t>(i);
@@ -66,6 +67,10 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
     }
     if (op == Opcode::store) {
       store(destination, slot[a]);
+      continue;
+    }
+    if (op == Opcode::uniform || op == Opcode::normal) {
+      slot[destination] = draw(op == Opcode::normal, a, T(0));
       continue;
     }
     // Only operands are looked up: a unary row may hold anything in b and c.
@@ -132,7 +137,7 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
         value = slot[x != T(0) ? row[3] : row[4]];
         break;
       default:
-        break;  // noise is refused when the program is made
+        break;  // constant, load, store and noise are above
     }
     slot[destination] = value;
   }
