@@ -243,15 +243,49 @@ def chain(layers, size=64):
 def test_launches_of_small_networks():
     """All projections side by side, then all updates; the counter costs nothing. With a record one more."""
     network, _ = chain(5)
-    schedule = network._runner._schedule
+    schedule = network._runner
     assert schedule.launches() == ["level<float>"] * 2
     assert schedule.launches(recording=True) == ["level<float>"] * 3
 
 
 @cuda
+@pytest.mark.parametrize(
+    ("options", "update", "launches"),
+    [
+        # The threads of an update keep the history and look for NaN as well.
+        ({"delays": 3.0}, "synchronous", 2),
+        # Eight filters that look back 0 to 7 steps, one after the other by the same threads.
+        ({"time_axis": True}, "synchronous", 2),
+        # A sum that is cleared begins a chain of its own.
+        ({"time_axis": True, "operation": "max"}, "synchronous", 3),
+        # A launch for each layer.
+        ({}, "feedforward", 2),
+    ],
+)
+def test_threads_go_on_with_what_they_have_left(options, update, launches):
+    states = []
+    for backend in ("cuda", "cpu"):
+        with ws.Network(backend=backend, update=update, check_finite=True, dtype="float64") as network:
+            layers = [ws.Population((9, 9))]
+            weights = np.random.default_rng(0).normal(size=(8, 3, 3) if "time_axis" in options else (3, 3))
+            for _ in range(2):
+                layers.append(ws.Population((9, 9), ws.Neuron(equations="r = tanh(sum(exc))")))
+                operation = options.get("operation", "sum")
+                join = ws.Convolution(layers[-2], layers[-1], "exc", operation=operation).connect_filter
+                join(weights, **{name: value for name, value in options.items() if name != "operation"})
+        layers[0].r = np.random.default_rng(1).normal(size=(9, 9))
+        network.compile()
+        if backend == "cuda":
+            assert len(network._runner.launches()) == launches
+        network.simulate(40.0)
+        states.append(np.stack([layer.r for layer in layers]))
+    np.testing.assert_allclose(*states, rtol=1e-11, atol=1e-11)
+
+
+@cuda
 def test_large_work_keeps_its_kernels():
     network, _ = chain(2, 300)
-    names = network._runner._schedule.launches()
+    names = network._runner.launches()
     assert names == ["window_tile<float, 3, 3, sum>"] * 2 + ["update<float>"] * 2 + ["advance"]
 
 

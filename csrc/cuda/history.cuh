@@ -3,6 +3,7 @@
 //
 // Ladder of versions (not yet measured on a GPU):
 //   copy            16 bytes per thread where both ends allow it
+//   copy_each       one thread per element, for small rows: a thread copies what it has just computed
 //   apply           one thread per rate
 //   combine_arrays  one thread per element
 //   gather_history  one thread per rate; neighbours with different delays read different rows
@@ -36,6 +37,13 @@ __device__ __forceinline__ void copy_some(const CopyParameters<T>& p, int64_t in
   for (int32_t k = 0; k < wide && first + k < p.elements; ++k) to[k] = from ? from[k] : T(0);
 }
 
+// One element of the row.
+template <class T>
+__device__ __forceinline__ void copy_element(const CopyParameters<T>& p, int64_t index) {
+  if (index >= p.elements) return;
+  p.to[(p.depth > 1 ? *p.step % p.depth : 0) * p.elements + index] = p.from ? p.from[index] : T(0);
+}
+
 // One rate.
 template <class T>
 __device__ __forceinline__ void apply_rate(const ApplyParameters<T>& p, int64_t index) {
@@ -65,6 +73,12 @@ __device__ __forceinline__ void gather_past(const GatherHistoryParameters<T>& p,
 template <class T>
 __global__ void copy(const CopyParameters<T> p) {
   copy_some(p, thread_index());
+}
+
+// This thread is responsible for one element of the row. Threads: elements, one-dimensional.
+template <class T>
+__global__ void copy_each(const CopyParameters<T> p) {
+  copy_element(p, thread_index());
 }
 
 // This thread is responsible for one rate. Threads: elements, one-dimensional.

@@ -18,33 +18,21 @@ namespace weightsharing::cuda {
 constexpr int level_threads = 256;  // of a block, as flat launches have
 constexpr int level_words = 128;    // room for the parameters of any piece
 
-// This block is responsible for one block of one piece, this thread for what it would be in the piece's own
-// kernel; the very first thread also for the step counter, which no other block of the launch reads then.
-// Grid: as many as there are entries in p.blocks; block: level_threads.
+// One piece of a chain by one thread of it.
 template <class T>
-__global__ void __launch_bounds__(level_threads, sizeof(T) == 4 ? 2 : 1) level(const LevelParameters p) {
-  static_assert(sizeof(WindowParameters<T>) <= 4 * level_words &&
-                    sizeof(PoolParameters<T>) <= 4 * level_words &&
-                    sizeof(UpdateParameters<T>) <= 4 * level_words,
-                "parameters fit");
-  WEIGHTSHARING_SHARED(uint32_t, words, [level_words]);
-  if (p.from && thread_index() == 0) *p.to = *p.from + p.add;
-  const LevelBlock block = p.blocks[blockIdx.x];
-  for (int32_t k = threadIdx.x; k < block.words; k += level_threads) words[k] = block.parameters[k];
-  __syncthreads();
-  const int64_t index = static_cast<int64_t>(block.number) * level_threads + threadIdx.x;
-  switch (block.kind) {
-#define WEIGHTSHARING_PIECE(kind, Parameters, work)                              \
-  case kind: {                                                                   \
-    const Parameters<T>& piece = *reinterpret_cast<const Parameters<T>*>(words); \
-    work(piece, index);                                                          \
-  } break;
+__device__ __forceinline__ void run_piece(int32_t kind, const uint32_t* parameters, int64_t index) {
+  switch (kind) {
+#define WEIGHTSHARING_PIECE(kind, Parameters, work)                   \
+  case kind:                                                          \
+    work(*reinterpret_cast<const Parameters<T>*>(parameters), index); \
+    break;
     WEIGHTSHARING_PIECE(level_gather, WindowParameters, gather_unit)
     WEIGHTSHARING_PIECE(level_pool, PoolParameters, pool_unit)
     WEIGHTSHARING_PIECE(level_synapses, SynapsesParameters, synapses_unit)
     WEIGHTSHARING_PIECE(level_synapses_warp, SynapsesParameters, synapses_row)
     WEIGHTSHARING_PIECE(level_apply, ApplyParameters, apply_rate)
     WEIGHTSHARING_PIECE(level_copy, CopyParameters, copy_some)
+    WEIGHTSHARING_PIECE(level_copy_each, CopyParameters, copy_element)
     WEIGHTSHARING_PIECE(level_combine, CombineParameters, combine_element)
     WEIGHTSHARING_PIECE(level_gather_history, GatherHistoryParameters, gather_past)
     WEIGHTSHARING_PIECE(level_update, UpdateParameters, update_unit)
@@ -53,7 +41,33 @@ __global__ void __launch_bounds__(level_threads, sizeof(T) == 4 ? 2 : 1) level(c
     WEIGHTSHARING_PIECE(level_check, CheckParameters, check_value)
 #undef WEIGHTSHARING_PIECE
     default:  // level_window; small work has few units, and a division of 32 bits takes half the time
-      window_unit(*reinterpret_cast<const WindowParameters<T>*>(words), static_cast<int32_t>(index));
+      window_unit(*reinterpret_cast<const WindowParameters<T>*>(parameters), static_cast<int32_t>(index));
+  }
+}
+
+// This block is responsible for one block of each piece of a chain, this thread for what it would be in the
+// piece's own kernel; the very first thread also for a step counter, which nobody else in the launch reads.
+// Grid: as many as there are entries in p.blocks; block: level_threads.
+template <class T>
+__global__ void __launch_bounds__(level_threads, sizeof(T) == 4 ? 2 : 1) level(const LevelParameters p) {
+  static_assert(
+      sizeof(WindowParameters<T>) <= 4 * level_words && sizeof(PoolParameters<T>) <= 4 * level_words,
+      "the largest parameters fit");
+  WEIGHTSHARING_SHARED(uint32_t, parameters, [level_words]);
+  if (p.from && thread_index() == 0) *p.to = *p.from + p.add;
+  const LevelBlock block = p.blocks[blockIdx.x];
+  const int64_t index = static_cast<int64_t>(block.number) * level_threads + threadIdx.x;
+  const uint32_t* from = block.chain;
+  LevelPiece piece = block.first;
+  for (;;) {
+    from += sizeof(LevelPiece) / 4;
+    for (int32_t k = threadIdx.x; k < piece.words; k += level_threads) parameters[k] = from[k];
+    __syncthreads();
+    run_piece<T>(piece.kind, parameters, index);
+    if (!piece.more) return;
+    from += (piece.words + 3) / 4 * 4;
+    piece = *reinterpret_cast<const LevelPiece*>(from);
+    __syncthreads();  // nobody needs the parameters of before
   }
 }
 

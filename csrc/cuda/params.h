@@ -245,7 +245,7 @@ struct CheckParameters {
   int32_t number;
 };
 
-// Small pieces of work of one step that do not need each other's results, in one launch: see level.cuh.
+// Small pieces of work of one step in one launch: see level.cuh.
 enum LevelKind : int32_t {
   level_window,
   level_gather,
@@ -254,6 +254,7 @@ enum LevelKind : int32_t {
   level_synapses_warp,
   level_apply,
   level_copy,
+  level_copy_each,
   level_combine,
   level_gather_history,
   level_update,
@@ -262,11 +263,19 @@ enum LevelKind : int32_t {
   level_check
 };
 
-// What one block of the launch does: block `number` of a piece with these parameters.
-struct LevelBlock {
-  const uint32_t* parameters;
-  int32_t words;  // of the parameters
+// Parameters of a piece as they lie in global memory: this head, the words of the struct up to a multiple of
+// four, and then the next piece of the chain.
+struct LevelPiece {
   int32_t kind;
+  int32_t words;
+  int32_t more;  // pieces that follow in the chain
+  int32_t unused;
+};
+
+// What one block of the launch does: block `number` of each piece of a chain.
+struct LevelBlock {
+  const uint32_t* chain;
+  LevelPiece first;  // copied from there, one access less
   int32_t number;
 };
 

@@ -76,7 +76,7 @@ class ScheduleOf final : public Schedule {
   void clear(std::shared_ptr<Memory> out) override {
     wrote(out);
     items_.push_back([this, out](Listing& l) {
-      add(l, copy(l, nullptr, data(out), elements(out), 1), {}, {out->data()}, elements(out));
+      add(l, copy_small(l, nullptr, data(out), elements(out), 1), {{}, {own(out)}}, elements(out));
     });
   }
 
@@ -98,16 +98,18 @@ class ScheduleOf final : public Schedule {
       std::vector<Launch> launches;
       engine->append(launches, now, out->data(), batch, accumulate);
       const bool is_small = make_small(launches, static_cast<Index>(engine->flops() / 2) * batch);
-      plan::Work work{{history ? history->data() : rates->data()}, {out->data()}};
+      const plan::Access source{history ? history->data() : rates->data()}, scratch{engine.get()};
+      plan::Work work{{source}, {plan::Access{out->data()}}};
       // What an engine computes first lies in memory of its own.
       if (launches.size() > 1 && is_small && family_of(*launches[0].kernel) == "apply") {
-        l.pieces.push_back({{launches[0]}, {work.reads, {engine.get()}}, true});
+        l.pieces.push_back({{launches[0]}, {{source}, {scratch}}, true});
         launches.erase(launches.begin());
-        work.reads = {engine.get()};
+        work.reads = {scratch};
       } else if (launches.size() > 1) {
-        work.writes.push_back(engine.get());
+        work.writes.push_back(scratch);
       }
-      if (accumulate) work.reads.push_back(out->data());
+      work.writes[0].own = is_small && launches.size() == 1 && is_one_to_one(launches[0]);
+      if (accumulate) work.reads.push_back(work.writes[0]);
       l.pieces.push_back({std::move(launches), std::move(work), is_small});
     });
   }
@@ -118,7 +120,7 @@ class ScheduleOf final : public Schedule {
     items_.push_back([=](Listing& l) {
       const CombineParameters<T> p{data(values), data(out), elements(out), static_cast<T>(divisor),
                                    static_cast<std::int32_t>(operation)};
-      add(l, flat("combine_arrays", p.elements, p), {values->data(), out->data()}, {out->data()}, p.elements);
+      add(l, flat("combine_arrays", p.elements, p), {{own(values), own(out)}, {own(out)}}, p.elements);
     });
   }
 
@@ -136,7 +138,7 @@ class ScheduleOf final : public Schedule {
                                          elements(rates),
                                          units,
                                          static_cast<std::int32_t>(history->bytes() / rates->bytes())};
-      add(l, flat("gather_history", p.elements, p), {rates->data(), history->data()}, {out->data()},
+      add(l, flat("gather_history", p.elements, p), {{own(rates), {history->data()}}, {own(out)}},
           p.elements);
     });
   }
@@ -148,23 +150,26 @@ class ScheduleOf final : public Schedule {
     plan::Work work;
     for (const OperandOnDevice& o : inputs) {
       from.push_back({o.memory ? data(o.memory) : nullptr, o.period});
-      if (o.memory) work.reads.push_back(o.memory->data());
+      if (o.memory) work.reads.push_back({o.memory->data(), o.period == units});
     }
     // One value for all units is read by every thread: the new one waits in `single` until they are done.
     auto single =
         std::make_shared<Memory>(std::max<std::size_t>(1, outputs.size()) * batch * sizeof(T), device_);
     std::vector<std::pair<const T*, T*>> commits;
-    plan::Work committed{{single->data()}, {}};
+    plan::Work committed{{plan::Access{single->data()}}, {}};
     for (std::size_t k = 0; k < outputs.size(); ++k) {
       wrote(outputs[k].memory);
       T* target = data(outputs[k].memory);
       if (outputs[k].period != units) {
         T* waiting = data(single) + static_cast<Index>(k) * batch;
         commits.push_back({waiting, target});
-        committed.writes.push_back(target);
+        committed.writes.push_back({target});
         target = waiting;
       }
-      work.writes.push_back(outputs[k].period == units ? static_cast<void*>(target) : single->data());
+      if (outputs[k].period == units)
+        work.writes.push_back({target, true});
+      else
+        work.writes.push_back({single->data()});
       to.push_back({target, outputs[k].period});
     }
     std::vector<std::uint32_t> keys;
@@ -185,7 +190,7 @@ class ScheduleOf final : public Schedule {
       p.dt = dt_;
       p.units = units;
       p.batch = static_cast<std::int32_t>(batch);
-      add(l, flat("update", batch * units, p), work.reads, work.writes, batch * units);
+      add(l, flat("update", batch * units, p), work, batch * units);
       if (commits.empty()) return;
       Piece last{{}, committed, batch <= plan::most_small_work};
       for (const auto& [waiting, target] : commits)
@@ -197,10 +202,9 @@ class ScheduleOf final : public Schedule {
   void push(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) override {
     wrote(history);
     items_.push_back([=](Listing& l) {
-      add(l,
-          copy(l, data(rates), data(history), elements(rates),
-               static_cast<int>(history->bytes() / rates->bytes())),
-          {rates->data()}, {history->data()}, elements(rates));
+      const int depth = static_cast<int>(history->bytes() / rates->bytes());
+      add(l, copy_small(l, data(rates), data(history), elements(rates), depth),
+          {{own(rates)}, {plan::Access{history->data()}}}, elements(rates));
     });
   }
 
@@ -209,7 +213,9 @@ class ScheduleOf final : public Schedule {
     fills_ = true;
     items_.push_back([=](Listing& l) {
       if (!l.at_start) return;
-      Piece piece{{}, {{rates->data()}, {history->data()}}, elements(history) <= plan::most_small_work};
+      Piece piece{{},
+                  {{plan::Access{rates->data()}}, {plan::Access{history->data()}}},
+                  elements(history) <= plan::most_small_work};
       for (Index first = 0; first < elements(history); first += elements(rates))
         piece.launches.push_back(copy(l, data(rates), data(history) + first, elements(rates), 1));
       l.pieces.push_back(std::move(piece));
@@ -223,7 +229,7 @@ class ScheduleOf final : public Schedule {
     items_.push_back([=](Listing& l) {
       const ShowParameters<T> p{data(rates), static_cast<const Shown<T>*>(table->data()), l.counter, units,
                                 static_cast<std::int32_t>(batch)};
-      add(l, flat("show", batch * units, p), {}, {rates->data()}, batch * units);
+      add(l, flat("show", batch * units, p), {{}, {own(rates)}}, batch * units);
     });
     return static_cast<int>(inputs_.size()) - 1;
   }
@@ -233,7 +239,7 @@ class ScheduleOf final : public Schedule {
     items_.push_back([=](Listing& l) {
       const CheckParameters<T> p{data(values), static_cast<NotFinite*>(found_.data()), l.counter,
                                  elements(values), number};
-      add(l, flat("check", p.elements, p), {values->data()}, {}, p.elements);
+      add(l, flat("check", p.elements, p), {{own(values)}, {}}, p.elements);
     });
     return number;
   }
@@ -313,15 +319,37 @@ class ScheduleOf final : public Schedule {
     return make_launch(plan::flat_launch(plan::instance<T>(kernel), threads), p);
   }
 
-  static void add(Listing& l, Launch launch, std::vector<const void*> reads, std::vector<const void*> writes,
-                  Index amount) {
-    l.pieces.push_back(
-        {{std::move(launch)}, {std::move(reads), std::move(writes)}, amount <= plan::most_small_work});
+  static void add(Listing& l, Launch launch, plan::Work work, Index amount) {
+    const bool is_small = amount <= plan::most_small_work;
+    if (!is_small) disown(work);
+    l.pieces.push_back({{std::move(launch)}, std::move(work), is_small});
+  }
+  static void disown(plan::Work& work) {
+    for (plan::Access& access : work.reads) access.own = false;
+    for (plan::Access& access : work.writes) access.own = false;
   }
 
   static Launch copy(const Listing& l, const T* from, T* to, Index elements, int depth) {
     const CopyParameters<T> p{from, to, l.counter, elements, depth};
     return flat("copy", divide_up(elements, 16 / static_cast<Index>(sizeof(T))), p);
+  }
+
+  // With one thread for each element where that may share a launch.
+  static Launch copy_small(const Listing& l, const T* from, T* to, Index elements, int depth) {
+    if (elements > plan::most_small_work) return copy(l, from, to, elements, depth);
+    return flat("copy_each", elements, CopyParameters<T>{from, to, l.counter, elements, depth});
+  }
+
+  static plan::Access own(const std::shared_ptr<Memory>& memory) { return {memory->data(), true}; }
+
+  // Whether thread i of a projection's launch computes element i of post.
+  static bool is_one_to_one(const Launch& launch) {
+    const std::string family = family_of(*launch.kernel);
+    if (family == "pool_naive" || family == "synapses_naive") return true;
+    if (family != "window_naive" && family != "gather_naive") return false;
+    WindowParameters<T> w;
+    std::memcpy(&w, launch.parameters.data(), sizeof w);
+    return w.filters == w.post_unit;
   }
 
   // Gives all launches of a projection the form that may share a launch, or none of them. `products` of the
@@ -361,7 +389,7 @@ class ScheduleOf final : public Schedule {
   }
 
   void wrote(const std::shared_ptr<Memory>& memory) {
-    written_.push_back(memory->data());
+    written_.push_back({memory->data()});
     largest_ = std::max(largest_, elements(memory));
   }
 
@@ -373,7 +401,7 @@ class ScheduleOf final : public Schedule {
           std::min(divide_up(std::max<Index>(largest_, 1), 256) * 256, plan::most_small_work);
       const KeepParameters<T> p{static_cast<const Kept<T>* const*>(kept_.data()),
                                 static_cast<const std::int32_t*>(kept_count_.data()), counter, threads};
-      add(l, flat("keep", threads, p), written_, {}, threads);
+      add(l, flat("keep", threads, p), {written_, {}}, threads);
     }
     return std::move(l.pieces);
   }
@@ -578,7 +606,7 @@ class ScheduleOf final : public Schedule {
   Stream stream_;
   std::vector<std::function<void(Listing&)>> items_;
   std::vector<std::shared_ptr<Engine>> engines_;
-  std::vector<const void*> written_;
+  std::vector<plan::Access> written_;
   Index largest_ = 0;  // elements of an array that a step writes
   bool fills_ = false;
   int checks_ = 0;

@@ -13,8 +13,8 @@ namespace weightsharing::cuda {
 
 struct Piece {
   std::vector<Launch> launches;  // one after the other; small ones do not need each other
-  plan::Work work;
-  bool small;  // may share a launch: all its launches are of kernels that `level` knows
+  plan::Work work;               // with arrays of its own only for a single small launch
+  bool small;                    // may share a launch: all its launches are of kernels that `level` knows
 };
 
 struct Step {

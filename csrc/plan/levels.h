@@ -10,12 +10,23 @@ namespace weightsharing::plan {
 // another one costs a device about as much time as 64K products.
 constexpr std::int64_t most_small_work = 65536;
 
-// What a piece of work reads and writes, whole arrays by their address.
-struct Work {
-  std::vector<const void*> reads, writes;
+// An array that a piece of work reads or writes, by its address. `own`: thread i of the piece touches element
+// i of it and no other, so that it may go on with what thread i of another piece left there.
+struct Access {
+  const void* array;
+  bool own = false;
 };
 
-// Level of each piece of a list: all pieces that must come before it are in levels before its own.
-std::vector<int> levels_of(const std::vector<Work>& list);
+struct Work {
+  std::vector<Access> reads, writes;
+};
+
+// Where a piece of work is done: all that must come before it are in levels before its own, or in its chain
+// before it. A chain is done by the same threads, piece after piece; its number is that of its first piece.
+struct Place {
+  int level, chain;
+};
+
+std::vector<Place> places_of(const std::vector<Work>& list);
 
 }  // namespace weightsharing::plan

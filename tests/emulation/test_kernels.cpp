@@ -3,6 +3,7 @@
 // batches, misaligned rates. Prints the number of comparisons, or the first case that differs.
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <random>
@@ -692,19 +693,34 @@ void time_keepers() {
       UpdateParameters<T> piece = both;
       piece.outputs = again_to;
       const CopyParameters<T> other{from.data, copied.data, &step, elements, 1};
+      // ... and a copy of what the update leaves, by the same threads.
+      Array<T> kept(2 * elements);
+      const CopyParameters<T> next{again.data, kept.data, &step, 2 * elements, 1};
       std::vector<LevelBlock> blocks;
-      const auto add = [&](const auto& parameters, LevelKind kind, int64_t threads) {
-        for (int32_t k = 0; k * level_threads < threads; ++k)
-          blocks.push_back({reinterpret_cast<const uint32_t*>(&parameters),
-                            static_cast<int32_t>(sizeof(parameters) / 4), kind, k});
+      std::vector<uint32_t> words[2];
+      const auto put = [&](int chain, const auto& parameters, LevelKind kind, int more) {
+        const int32_t size = static_cast<int32_t>(sizeof(parameters) / 4);
+        const LevelPiece head{kind, size, more, 0};
+        const std::size_t place = words[chain].size();
+        words[chain].resize(place + 4 + static_cast<std::size_t>(size + 3) / 4 * 4);
+        std::memcpy(&words[chain][place], &head, sizeof head);
+        std::memcpy(&words[chain][place + 4], &parameters, sizeof(parameters));
+        return head;
       };
-      add(piece, level_update, 2 * elements);
-      add(other, level_copy, divide_up(elements, 16 / sizeof(T)));
+      const LevelPiece heads[] = {put(0, piece, level_update, 1), put(1, other, level_copy, 0)};
+      put(0, next, level_copy_each, 0);
+      const int64_t threads[] = {2 * elements, divide_up(elements, 16 / sizeof(T))};
+      for (int c : {0, 1})
+        for (int32_t k = 0; k * level_threads < threads[c]; ++k)
+          blocks.push_back({words[c].data(), heads[c], k});
       int64_t after = 0;
       emulation::launch<&level<T>>(dim3(static_cast<unsigned>(blocks.size())), dim3(level_threads),
                                    LevelParameters{blocks.data(), &step, &after, 1});
       if (after != step + 1) differ("level: counter");
-      for (int i = 0; i < 2 * elements; ++i) compare("level: update", again.data[i], r.data[i], 0);
+      for (int i = 0; i < 2 * elements; ++i) {
+        compare("level: update", again.data[i], r.data[i], 0);
+        compare("level: chain", kept.data[i], r.data[i], 0);
+      }
       for (int i = 0; i < elements; ++i) compare("level: copy", copied.data[i], from.data[i], 0);
     }
 }

@@ -201,6 +201,11 @@ class CudaRunner:
             number, element, step, value = found
             raise NotFinite(self._checks[number], element, value, step + 1 - first)
 
+    def launches(self, recording: bool = False) -> list[str]:
+        """Name the kernels that a step launches, in order."""
+        names: list[str] = self._schedule.launches(recording)
+        return names
+
     def fetch(self, array: Array) -> None:
         key = id(array)
         if key in self._stale_on_host or key in self._lent:
