@@ -225,7 +225,7 @@ class ScheduleOf final : public Schedule {
   int input(std::shared_ptr<Memory> rates, Index batch, Index units) override {
     wrote(rates);
     const auto table = upload(std::vector<Shown<T>>{{}}, device_);
-    inputs_.push_back({batch, units, {}, table, nullptr, nullptr});
+    inputs_.push_back({batch, units, {}, table, nullptr, nullptr, false});
     items_.push_back([=](Listing& l) {
       const ShowParameters<T> p{data(rates), static_cast<const Shown<T>*>(table->data()), l.counter, units,
                                 static_cast<std::int32_t>(batch)};
@@ -258,7 +258,7 @@ class ScheduleOf final : public Schedule {
     device_functions().use(device_);
     forget_outdated();
     constexpr NotFinite none{~0ull, ~0ull};
-    found_.upload(&none, stream_);
+    if (checks_) found_.upload(&none, stream_);
     asked_ = Clock::now();
     const Index end = first + steps;
     bool goes_on = true;
@@ -294,6 +294,7 @@ class ScheduleOf final : public Schedule {
     Index batch, units;
     Frames frames;
     std::shared_ptr<Memory> table, rows, starts;
+    bool showing = false;  // what the table says
     Index row() const { return frames.each_trial ? batch * units : units; }
   };
 
@@ -484,6 +485,8 @@ class ScheduleOf final : public Schedule {
     const Frames& f = input.frames;
     const Index count = part.high - part.low, row_bytes = input.row() * static_cast<Index>(sizeof(T));
     Shown<T> shown{};
+    if (!count && !input.showing) return;
+    input.showing = count > 0;
     if (count) {
       reserve(input.rows, count * row_bytes, device_);
       reserve(input.starts, count * static_cast<Index>(sizeof(std::int64_t)), device_);
@@ -551,7 +554,7 @@ class ScheduleOf final : public Schedule {
     bool goes_on = true;
     do {
       const Clock::time_point start = Clock::now();
-      const Index until = std::min(upto, at + between_looks_);
+      const Index begin = at, until = std::min(upto, at + between_looks_);
       // The first step runs as it is: what a kernel loads at its first launch must not happen while
       // capturing.
       if (!c.ran && at < until) {
@@ -566,16 +569,16 @@ class ScheduleOf final : public Schedule {
         }
       device.synchronise(stream_);
       done_ = at - first;
-      goes_on = look(start, go_on);
+      goes_on = look(start, at - begin, go_on);
     } while (at < upto && goes_on);
     return goes_on;
   }
 
   // Whether to go on; chooses how many steps to run before the next look, 5 to 20 ms of work.
-  bool look(Clock::time_point start, const std::function<bool()>& go_on) {
+  bool look(Clock::time_point start, Index steps, const std::function<bool()>& go_on) {
     constexpr auto patience = std::chrono::milliseconds(20);
     const Clock::time_point now = Clock::now();
-    if (now - start < std::chrono::milliseconds(5))
+    if (steps == between_looks_ && now - start < std::chrono::milliseconds(5))
       between_looks_ = std::min<Index>(2 * between_looks_, Index{1} << 20);
     else if (now - start > patience)
       between_looks_ = std::max<Index>(1, between_looks_ / 4);
