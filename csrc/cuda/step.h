@@ -27,8 +27,8 @@ bool may_share(const Launch& launch);
 
 // Launches of one step: the pieces, then the step counter is advanced. `pieces` lists the step's pieces for
 // kernels that read the time from the counter given. With `together` small pieces of one level share a
-// launch, and the counter is advanced by the last of them where that is possible: the last one then reads the
-// time from `spare`, which an earlier one has set.
+// launch, those of a chain even threads. The counter is advanced by the last shared launch where that is
+// possible: it then reads the time from `spare`, which an earlier one has set.
 Step make_step(const std::function<std::vector<Piece>(const std::int64_t* counter)>& pieces,
                std::int64_t* counter, std::int64_t* spare, bool together, const std::string& level_kernel,
                int device);
