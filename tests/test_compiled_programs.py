@@ -59,6 +59,10 @@ def every_operation():
             code.append((names.index(name), 3, 0, 1, 2))
             code.append((names.index("store"), output, 3, 0, 0))
             output += 1
+    for occurrence, name in enumerate(("uniform", "normal", "uniform", "normal")):
+        code.append((names.index(name), 3, occurrence, 0, 0))
+        code.append((names.index("store"), output, 3, 0, 0))
+        output += 1
     for k in range(len(CONSTANTS)):
         code.append((names.index("constant"), 3, k, 0, 0))
         code.append((names.index("store"), output, 3, 0, 0))
@@ -80,8 +84,8 @@ def test_every_operation_is_that_of_the_interpreter(backend, dtype):
         there = [module.Array([one.size], dtype) for one in (*inputs, *[inputs[0]] * outputs)]
         for array, values in zip(there, inputs, strict=False):
             array.upload(values)
-        schedule = module.Schedule(dtype, 1.0)
-        schedule.update(program, there[:3], there[3:], 1, inputs[0].size)
+        schedule = module.Schedule(dtype, 1.0, together=False)
+        schedule.update(program, there[:3], there[3:], 1, inputs[0].size, 3, 0, 0)
         schedule.run(0, 1)
         back = [np.empty_like(inputs[0]) for _ in range(outputs)]
         for array, values in zip(there[3:], back, strict=True):
@@ -121,14 +125,24 @@ def test_every_kernel_with_a_psp(backend, case):
 
 
 @needs_compiler
-def test_network(backend):
-    """Equations, g of a psp that splits, padding that g is applied to; captured and replayed."""
+def test_network(backend, monkeypatch):
+    """Equations, g of a psp that splits, padding that g is applied to; captured and replayed.
+
+    Work that shares a launch is interpreted, with the same bits as programs in launches of their own.
+    """
     neuron = ws.Neuron(
         parameters="tau = 10.0 : population",
-        equations="tau*dv/dt + v = sum(exc) : max=4.0\nn += 1 : population\nr = v + 0.1*sin(t) + n",
+        equations="tau*dv/dt + v = sum(exc) : max=4.0\nn += 1 : population\n"
+        "r = v + 0.1*sin(t) + n + Uniform(0, 1) * Normal(0, 1)",
     )
     results = []
-    for where, programs in ((backend, True), (backend, False), ("reference", False)):
+    for where, programs, launches in (
+        (backend, True, "apart"),
+        (backend, True, "together"),
+        (backend, False, "together"),
+        ("reference", False, ""),
+    ):
+        monkeypatch.setenv("WEIGHTSHARING_CUDA_LAUNCHES", launches)
         if where == backend:
             compiled(backend, programs)
         with ws.Network(dtype="float64", seed=1) as network:
@@ -140,7 +154,8 @@ def test_network(backend):
         network.simulate(40)
         results.append((post.r, post.v))
     np.testing.assert_array_equal(results[0], results[1])
-    np.testing.assert_allclose(results[0], results[2], rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(results[0], results[2])
+    np.testing.assert_allclose(results[0], results[3], rtol=1e-12, atol=1e-12)
 
 
 def test_text_holds_names_and_numbers_only():
@@ -219,8 +234,9 @@ def test_source_that_does_not_compile(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif("cupy" not in BACKENDS, reason="needs the CuPy backend")
-def test_compiler_error_leaves_the_network_usable():
+def test_compiler_error_leaves_the_network_usable(monkeypatch):
     """The error comes before anything runs; with a compiler that works the same network goes on."""
+    monkeypatch.setenv("WEIGHTSHARING_CUDA_LAUNCHES", "apart")  # what shares a launch is not compiled
     with ws.Network(backend="cupy") as network:
         population = ws.Population(3, ws.Neuron(equations="r += 12.5"))
     network.compile()

@@ -269,7 +269,7 @@ class Borrowed:
         self.__cuda_array_interface__ = {**array.__cuda_array_interface__, **changes}
 
 
-def on_device(values, backend):
+def on_device(values, backend="cuda"):
     values = np.ascontiguousarray(values)
     array = device_module(backend).Array(list(values.shape), values.dtype.name)
     array.upload(values)

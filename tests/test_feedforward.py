@@ -7,7 +7,7 @@ import pytest
 
 import weightsharing as ws
 
-BACKENDS = ["cpu", "reference"]
+BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 LINEAR = ws.Neuron(equations="r = sum(exc)")
 STEPS = 9
 MOVIE = np.random.default_rng(7).integers(-9, 10, (STEPS, 4, 5)).astype(float)

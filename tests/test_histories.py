@@ -8,7 +8,7 @@ import pytest
 
 import weightsharing as ws
 
-BACKENDS = ["cpu", "reference"]
+BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 ORACLE = Path(__file__).parent / "oracle" / "convis"
 LINEAR = ws.Neuron(equations="r = sum(exc)")
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
+from weightsharing.backends import GPU_BACKENDS
 from weightsharing.inputs import Stream
 
-BACKENDS = ["cpu", "reference"]
+BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 LINEAR = ws.Neuron(equations="r = sum(exc)")
 FRAMES = np.arange(1.0, 13.0).reshape(6, 2)
 
@@ -689,7 +690,12 @@ def test_a_bad_frame_leaves_the_network_as_it_was(movie, words, rows, backend, m
     network.simulate(3)
 
     def state():
-        arrays = [shown.r, post.r, post.sum("exc"), *(history.array.copy() for history in network._histories)]
+        arrays = [
+            shown.r,
+            post.r,
+            post.sum("exc"),
+            *(network._fetch(history.array).copy() for history in network._histories),
+        ]
         return arrays, network.time, network.random_generator.bit_generator.state
 
     before = state()
@@ -743,10 +749,13 @@ def test_a_run_that_stops_keeps_the_frames_that_were_not_shown(backend):
     network.compile(backend)
     with pytest.raises(FloatingPointError, match=r"unit \(1,\) after step 3"):
         network.simulate(6)
-    assert network.time == 3.0
-    network.simulate(2)
-    np.testing.assert_array_equal(movie.r, FRAMES[4])
-    network.simulate(1)
+    if backend in GPU_BACKENDS:  # which finds it some steps later
+        assert 3 <= network.time <= 6
+    else:
+        assert network.time == 3
+        network.simulate(2)
+        np.testing.assert_array_equal(movie.r, FRAMES[4])
+    network.simulate(6 - network.time)
     np.testing.assert_array_equal(movie.r, FRAMES[5])
 
 

@@ -7,6 +7,7 @@ import weightsharing as ws
 from weightsharing.backends.reference import noise, noise_key, philox
 
 DTYPES = ("float32", "float64")
+COMPILED = [name for name, state in ws.backends().items() if state == "usable" and name != "reference"]
 
 
 def drawn(equation, geometry=(5, 67), steps=3, dtype="float32", seed=7, backend="cpu", **settings):
@@ -37,17 +38,19 @@ def test_known_answers_of_philox(counter, key, expected):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("geometry", [(1,), (3,), (128,), (131,), (5, 67), (3000,)])
-def test_uniform_noise_has_the_same_bits_on_the_cpu_and_in_the_reference(dtype, geometry):
+@pytest.mark.parametrize("backend", COMPILED)
+def test_uniform_noise_has_the_same_bits_everywhere(backend, dtype, geometry):
     for steps in (1, 4):
-        ours = drawn("r = Uniform(0, 1)", geometry, steps, dtype)
+        ours = drawn("r = Uniform(0, 1)", geometry, steps, dtype, backend=backend)
         theirs = drawn("r = Uniform(0, 1)", geometry, steps, dtype, backend="reference")
         np.testing.assert_array_equal(ours, theirs)
         assert (ours >= 0).all() and (ours < 1).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_normal_noise_agrees_to_a_few_ulp(dtype):
-    ours = drawn("r = Normal(0, 1)", (20_001,), 2, dtype)
+@pytest.mark.parametrize("backend", COMPILED)
+def test_normal_noise_agrees_to_a_few_ulp(backend, dtype):
+    ours = drawn("r = Normal(0, 1)", (20_001,), 2, dtype, backend=backend)
     theirs = drawn("r = Normal(0, 1)", (20_001,), 2, dtype, backend="reference")
     np.testing.assert_allclose(ours, theirs, rtol=16 * np.finfo(dtype).eps, atol=0)
 
@@ -100,10 +103,12 @@ def test_reset_draws_the_same_again():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_trial_of_a_batch_is_a_run_of_its_own(dtype):
-    batch = drawn("r += Normal(0, 1) + Uniform(0, 1)", (9, 15), 4, dtype, batch=3)
+@pytest.mark.parametrize("backend", COMPILED)
+def test_a_trial_of_a_batch_is_a_run_of_its_own(backend, dtype):
+    settings = {"dtype": dtype, "backend": backend}
+    batch = drawn("r += Normal(0, 1) + Uniform(0, 1)", (9, 15), 4, batch=3, **settings)
     for trial in range(3):
-        alone = drawn("r += Normal(0, 1) + Uniform(0, 1)", (9, 15), 4, dtype, first_trial=trial)
+        alone = drawn("r += Normal(0, 1) + Uniform(0, 1)", (9, 15), 4, first_trial=trial, **settings)
         np.testing.assert_array_equal(batch[trial], alone)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import weightsharing as ws
 
+BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 ECHO = ws.Neuron(equations="r = sum(exc)")
 
 
@@ -22,14 +23,14 @@ def counted(update, delays, history="zeros", steps=5, backend="cpu", **settings)
     return np.stack(seen)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_one_delay_per_unit_feedforward(backend):
     seen = counted("feedforward", [[0.0, 1.0], [2.0, 3.9]], backend=backend)
     expected = [[10, 0, 0, 0], [20, 10, 0, 0], [30, 20, 10, 0], [40, 30, 20, 10], [50, 40, 30, 20]]
     np.testing.assert_array_equal(seen.reshape(5, 4), expected)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_one_delay_per_unit_synchronous(backend):
     # Without delay and with one step a unit reads the rate of the step before.
     seen = counted("synchronous", [[0.0, 1.0], [2.0, 3.0]], backend=backend)

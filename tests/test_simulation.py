@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
+from weightsharing.backends import GPU_BACKENDS
+
+BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 
 COUNTER = ws.Neuron(equations="r += 1")
 
@@ -22,7 +25,7 @@ def counter(geometry=4, **settings):
 # --- Ctrl-C ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_an_interrupt_stops_between_two_steps(backend):
     network, population = counter(backend=backend)
     main = threading.main_thread().ident
@@ -167,7 +170,7 @@ def test_progress_bar(capsys):
 GROWING = ws.Neuron(equations="v = v*10 : init=1.0\nr = 1.0")
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_first_value_that_is_not_finite_is_named(backend):
     network = ws.Network(backend=backend, check_finite=True)
     network.create(3, COUNTER, name="fine")
@@ -176,7 +179,11 @@ def test_the_first_value_that_is_not_finite_is_named(backend):
     network.compile()
     with pytest.raises(FloatingPointError, match=r"'growing'.*v is inf at unit \(1, 1\) after step 39 "):
         network.simulate(100.0)
-    assert network.time == 39.0 and population.v[1, 1] == np.inf
+    assert population.v[1, 1] == np.inf
+    if backend in GPU_BACKENDS:  # which finds it some steps later
+        assert 39 <= network.time <= 100
+    else:
+        assert network.time == 39
 
 
 def test_values_are_not_looked_at_unless_asked_to():

@@ -64,7 +64,20 @@ struct BoundCudaEngine {
 struct BoundCudaSchedule {
   std::unique_ptr<cuda::Schedule> schedule;
   DType dtype;
+  struct Input {
+    Index batch, units;
+    py::object kept;
+  };
+  std::vector<Input> inputs;
+  py::object records;
+
+  const std::shared_ptr<Memory>& memory(const DeviceArray& array) const {
+    if (array.dtype != dtype) throw py::type_error("the array's dtype is not the schedule's");
+    return array.memory;
+  }
 };
+
+using Int64s = py::array_t<std::int64_t, py::array::c_style>;
 
 std::shared_ptr<BoundCudaEngine> bind(std::unique_ptr<cuda::Engine> engine, DType dtype, Index pre,
                                       Index post, std::vector<Index> weights, int device) {
@@ -96,6 +109,12 @@ const void* host(const py::array& array, DType dtype, Index elements, const char
     throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) +
                           " elements, expected " + std::to_string(elements));
   return array.data();
+}
+
+Index depth_of(const DeviceArray& history, const DeviceArray& rates) {
+  if (rates.size() == 0 || history.size() == 0 || history.size() % rates.size())
+    throw py::value_error("history does not fit rates");
+  return history.size() / rates.size();
 }
 
 int checked_device(int device) {
@@ -321,58 +340,184 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       });
 
   py::class_<BoundCudaSchedule>(m, "Schedule", "One step of a network as a captured list of launches.")
+      .def(py::init([](const std::string& dtype, double dt, int device, std::optional<std::uintptr_t> stream,
+                       bool together) {
+             const DType type = dtype_from(dtype);
+             const auto on = stream ? std::optional<cuda::Stream>(stream_at(*stream)) : std::nullopt;
+             return BoundCudaSchedule{
+                 cuda::make_schedule(type, dt, checked_device(device), on, together), type, {}, {}};
+           }),
+           "dtype"_a, "dt"_a, "device"_a = 0, "stream"_a = py::none(), "together"_a = true)
       .def(
-          py::init([](const std::string& dtype, double dt, int device, std::optional<std::uintptr_t> stream) {
-            const DType type = dtype_from(dtype);
-            const auto on = stream ? std::optional<cuda::Stream>(stream_at(*stream)) : std::nullopt;
-            return BoundCudaSchedule{cuda::make_schedule(type, dt, checked_device(device), on), type};
-          }),
-          "dtype"_a, "dt"_a, "device"_a = 0, "stream"_a = py::none())
-      .def(
-          "clear", [](BoundCudaSchedule& s, const DeviceArray& out) { s.schedule->clear(out.memory); },
+          "clear", [](BoundCudaSchedule& s, const DeviceArray& out) { s.schedule->clear(s.memory(out)); },
           "out"_a)
       .def(
           "project",
           [](BoundCudaSchedule& s, const std::shared_ptr<BoundCudaEngine>& e, const DeviceArray& rates,
              const std::optional<DeviceArray>& history, int delay, const DeviceArray& out, bool accumulate) {
-            if (e->dtype != s.dtype || rates.dtype != s.dtype || out.dtype != s.dtype)
-              throw py::type_error("dtypes differ");
+            if (e->dtype != s.dtype) throw py::type_error("the engine's dtype is not the schedule's");
             const Index batch = rates.size() / e->pre;
             if (batch < 1 || rates.size() != batch * e->pre || out.size() != batch * e->post)
               throw py::value_error("rates or out do not fit the engine");
-            s.schedule->project(e->engine, rates.memory, history ? history->memory : nullptr, delay,
-                                out.memory, batch, accumulate);
+            if (history) depth_of(*history, rates);
+            s.schedule->project(e->engine, s.memory(rates), history ? s.memory(*history) : nullptr, delay,
+                                s.memory(out), batch, accumulate);
           },
           "engine"_a, "rates"_a, "history"_a, "delay"_a, "out"_a, "accumulate"_a)
+      .def(
+          "combine",
+          [](BoundCudaSchedule& s, const DeviceArray& values, const DeviceArray& out,
+             const std::string& operation, double divisor) {
+            if (values.size() != out.size()) throw py::value_error("values do not fit out");
+            s.schedule->combine(s.memory(values), s.memory(out), operation_from(operation), divisor);
+          },
+          "values"_a, "out"_a, "operation"_a, "divisor"_a)
+      .def(
+          "gather_history",
+          [](BoundCudaSchedule& s, const DeviceArray& rates, const DeviceArray& history,
+             const py::array_t<std::int32_t, py::array::c_style>& delays, const DeviceArray& out) {
+            const Index units = delays.size(), depth = depth_of(history, rates);
+            if (units < 1 || rates.size() % units || out.size() != rates.size())
+              throw py::value_error("delays or out do not fit rates");
+            const std::vector<std::int32_t> steps(delays.data(), delays.data() + units);
+            for (std::int32_t delay : steps)
+              if (delay < 0 || delay > depth) throw py::value_error("a delay is deeper than the history");
+            s.schedule->gather_history(s.memory(rates), s.memory(history), steps, s.memory(out));
+          },
+          "rates"_a, "history"_a, "delays"_a, "out"_a)
       .def(
           "update",
           [](BoundCudaSchedule& s, const Program& program,
              const std::vector<std::optional<DeviceArray>>& inputs, const std::vector<DeviceArray>& outputs,
-             Index batch, Index units) {
+             Index batch, Index units, std::uint64_t seed, std::uint32_t population,
+             std::uint32_t first_trial) {
             const auto operand = [&](const DeviceArray& array) {
-              const bool per_unit = array.size() == batch * units && units > 1;
-              if (!per_unit && array.size() != batch)
+              const Index period = array.size() / batch;
+              if (period < 1 || period * batch != array.size() || units % period)
                 throw py::value_error("an array of the equations does not fit the population");
-              return cuda::OperandOnDevice{array.memory, per_unit};
+              return cuda::OperandOnDevice{s.memory(array), period};
             };
+            if (static_cast<int>(inputs.size()) != program.inputs ||
+                static_cast<int>(outputs.size()) != program.outputs)
+              throw py::value_error("the program has other inputs or outputs");
             std::vector<cuda::OperandOnDevice> from, to;
             for (const auto& array : inputs)
-              from.push_back(array ? operand(*array) : cuda::OperandOnDevice{nullptr, false});
-            for (const DeviceArray& array : outputs) to.push_back(operand(array));
-            s.schedule->update(program, std::move(from), std::move(to), batch, units);
+              from.push_back(array ? operand(*array) : cuda::OperandOnDevice{nullptr, 1});
+            for (const DeviceArray& array : outputs) {
+              to.push_back(operand(array));
+              if (to.back().period != 1 && to.back().period != units)
+                throw py::value_error("an output has one value per unit, or one for all");
+            }
+            s.schedule->update(program, std::move(from), std::move(to), batch, units,
+                               {seed, population, first_trial});
           },
-          "program"_a, "inputs"_a, "outputs"_a, "batch"_a, "units"_a)
+          "program"_a, "inputs"_a, "outputs"_a, "batch"_a, "units"_a, "seed"_a = 0, "population"_a = 0,
+          "first_trial"_a = 0)
       .def(
           "push",
           [](BoundCudaSchedule& s, const DeviceArray& rates, const DeviceArray& history) {
-            s.schedule->push(rates.memory, history.memory);
+            depth_of(history, rates);
+            s.schedule->push(s.memory(rates), s.memory(history));
           },
           "rates"_a, "history"_a)
       .def(
-          "run",
-          [](BoundCudaSchedule& s, Index first, Index steps) {
-            const py::gil_scoped_release release;
-            s.schedule->run(first, steps);
+          "fill_history",
+          [](BoundCudaSchedule& s, const DeviceArray& rates, const DeviceArray& history) {
+            depth_of(history, rates);
+            s.schedule->fill_history(s.memory(rates), s.memory(history));
           },
-          "first"_a, "steps"_a);
+          "rates"_a, "history"_a)
+      .def(
+          "input",
+          [](BoundCudaSchedule& s, const DeviceArray& rates, Index batch) {
+            if (batch < 1 || rates.size() % batch) throw py::value_error("rates do not fit the batch");
+            s.inputs.push_back({batch, rates.size() / batch, {}});
+            return s.schedule->input(s.memory(rates), batch, rates.size() / batch);
+          },
+          "rates"_a, "batch"_a, "Rates that frames are written over; returns a number for `set_frames`.")
+      .def(
+          "check_finite",
+          [](BoundCudaSchedule& s, const DeviceArray& values) {
+            return s.schedule->check_finite(s.memory(values));
+          },
+          "values"_a)
+      .def(
+          "set_frames",
+          [](BoundCudaSchedule& s, int number, const std::optional<py::array>& frames, const Int64s& starts,
+             Index period, Index origin) {
+            auto& input = s.inputs.at(number);
+            Frames f;
+            if (frames) {
+              const Index count = starts.size(), one = input.units, all = input.batch * input.units;
+              if (count < 1 || (frames->size() != count * one && frames->size() != count * all))
+                throw py::value_error("frames do not fit the rates");
+              f.data = host(*frames, s.dtype, frames->size(), "frames");
+              f.each_trial = input.batch > 1 && frames->size() == count * all;
+              f.starts = starts.data();
+              f.count = count;
+              f.period = period;
+              f.origin = origin;
+            }
+            s.schedule->set_frames(number, f);
+            input.kept = py::make_tuple(frames, starts);
+          },
+          "number"_a, "frames"_a, "starts"_a, "period"_a, "origin"_a)
+      .def(
+          "set_records",
+          [](BoundCudaSchedule& s,
+             const std::vector<std::tuple<DeviceArray, std::optional<Int64s>, py::array, Index, Index>>&
+                 records) {
+            std::vector<cuda::RecordOnDevice> list;
+            py::list kept;
+            for (const auto& [values, ranks, rows, first, period] : records) {
+              if (rows.ndim() < 2 || period < 1) throw py::value_error("rows are (rows, batch, ...)");
+              if (!rows.writeable()) throw py::value_error("rows is read-only");
+              cuda::RecordOnDevice r{};
+              r.values = s.memory(values);
+              r.batch = rows.shape(1);
+              r.row_count = rows.shape(0);
+              if (r.batch < 1 || values.size() % r.batch) throw py::value_error("rows do not fit values");
+              r.units = values.size() / r.batch;
+              r.kept = ranks ? ranks->size() : r.units;
+              r.rows = const_cast<void*>(host(rows, s.dtype, r.row_count * r.batch * r.kept, "rows"));
+              for (Index k = 0; ranks && k < r.kept; ++k) {
+                if (ranks->data()[k] < 0 || ranks->data()[k] >= r.units)
+                  throw py::value_error("a rank is out of range");
+                r.ranks.push_back(ranks->data()[k]);
+              }
+              r.first = first;
+              r.period = period;
+              list.push_back(std::move(r));
+              kept.append(rows);
+            }
+            s.schedule->set_records(std::move(list));
+            s.records = std::move(kept);
+          },
+          "records"_a, "A list of (values, ranks or None, rows in host memory, first step, period).")
+      .def_property_readonly(
+          "done", [](const BoundCudaSchedule& s) { return s.schedule->done(); },
+          "Steps that the last run completed.")
+      .def(
+          "launches", [](BoundCudaSchedule& s, bool recording) { return s.schedule->launches(recording); },
+          "recording"_a = false, "Names of the kernels that a step launches.")
+      .def(
+          "run",
+          [](BoundCudaSchedule& s, Index first, Index steps) -> py::object {
+            std::optional<cuda::NotFiniteOnDevice> found;
+            bool interrupted = false;
+            {
+              const py::gil_scoped_release release;
+              found = s.schedule->run(first, steps, [&] {
+                const py::gil_scoped_acquire acquire;
+                interrupted = PyErr_CheckSignals() != 0;
+                return !interrupted;
+              });
+            }
+            if (interrupted) throw py::error_already_set();
+            if (!found) return py::none();
+            return py::make_tuple(found->number, found->element, found->step, found->value);
+          },
+          "first"_a, "steps"_a,
+          "None, or which `check_finite` found NaN or infinity first, at which element, in which step, and "
+          "the value.");
 }

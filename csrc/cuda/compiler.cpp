@@ -72,7 +72,8 @@ const Kernel& compiled_kernel(const std::string& name, const std::string& progra
   const std::lock_guard<std::mutex> lock(state().mutex);
   const auto found = state().kernels.find(key);
   if (found != state().kernels.end()) return found->second;
-  const Kernel kernel{instance.name, device.load_kernel(code.code, code.entry), instance.parameter_bytes};
+  const Kernel kernel{instance.name, device.load_kernel(code.code, code.entry), instance.parameter_bytes,
+                      !program.empty()};
   return state().kernels.emplace(key, kernel).first->second;
 }
 

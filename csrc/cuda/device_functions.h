@@ -24,6 +24,7 @@ struct Kernel {
   const char* name;
   const void* function;
   std::size_t parameter_bytes;
+  bool has_program = false;  // compiled with it, in place of the interpreter
 };
 
 // One entry of a launch list: complete, apart from the stream.

@@ -57,11 +57,9 @@ inline __device__ T reduce_taps(const WindowParameters<T>& p, const T* rates, co
   return reducer.result(ignore ? reducer.count : p.taps);
 }
 
-// This thread is responsible for one filter at one listed unit of one trial; filters are neighbours, so that
-// a warp writes one run of post. Threads: batch * units * filters, one-dimensional.
+// One filter at one listed unit of one trial; filters are neighbours, so that a warp writes one run of post.
 template <class T>
-__global__ void gather_naive(const WindowParameters<T> p) {
-  int64_t index = thread_index();
+__device__ __forceinline__ void gather_unit(const WindowParameters<T>& p, int64_t index) {
   const int32_t filter = static_cast<int32_t>(index % p.filters);
   index /= p.filters;
   const int64_t unit = index % p.units, trial = index / p.units;
@@ -72,6 +70,13 @@ __global__ void gather_naive(const WindowParameters<T> p) {
                                     p.weights + static_cast<int64_t>(filter) * p.taps, first);
   write_unit(p.post + trial * p.post_size + unit * p.post_unit + p.first_filter + filter, value,
              p.accumulate);
+}
+
+// This thread is responsible for one filter at one listed unit of one trial. Threads: batch * units *
+// filters, one-dimensional.
+template <class T>
+__global__ void gather_naive(const WindowParameters<T> p) {
+  gather_unit(p, thread_index());
 }
 
 // Element of the trial that a tap with coordinates `along` reads; -1 when that is outside.

@@ -36,6 +36,12 @@ Launch make_launch(const plan::LaunchShape& shape, const P& parameters) {
   return make_launch(shape, parameters, kernel_named(shape.kernel));
 }
 
+// Name of a kernel without what stands in its brackets.
+inline std::string family_of(const Kernel& kernel) {
+  const std::string name = kernel.name;
+  return name.substr(0, name.find('<'));
+}
+
 template <class V>
 std::shared_ptr<Memory> upload(const std::vector<V>& values, int device) {
   auto memory = std::make_shared<Memory>(values.size() * sizeof(V), device);

@@ -137,18 +137,19 @@ struct ApplyParameters {
 
 template <class T>
 struct Operand {
-  T* data;           // null: the time t
-  int32_t per_unit;  // else one value per trial
+  T* data;         // null: the time t
+  int64_t period;  // unit u of a trial has element u % period: the number of units, 1, or in between
 };
 
-// Equations of one population. Outputs with one value per trial go to `data` of trial t by unit 0; the host
-// points them at a buffer of their own, which a copy moves into place when all units are done.
+// Equations of one population. Outputs with one value per trial (period 1) go to `data` of trial t by unit 0;
+// the host points them at a buffer of their own, which a copy moves into place when all units are done.
 template <class T>
 struct UpdateParameters {
   Program<T> program;
   const Operand<T>* inputs;
   const Operand<T>* outputs;
   const int64_t* step;
+  const uint32_t* keys;  // two words for the noise of each trial; null if the program draws none
   double dt;
   int64_t units;
   int32_t batch;
@@ -167,6 +168,122 @@ struct CopyParameters {
 // *step += 1: the last launch of a step.
 struct AdvanceParameters {
   int64_t* step;
+};
+
+// out[i] := out[i] + values[i] / divisor, or the larger or smaller of the two.
+template <class T>
+struct CombineParameters {
+  const T* values;
+  T* out;
+  int64_t elements;
+  T divisor;
+  int32_t reduction;
+};
+
+// out := the rate of each unit as it was delays[unit] steps ago; 0 is now.
+template <class T>
+struct GatherHistoryParameters {
+  const T* rates;
+  const T* history;
+  const int32_t* delays;  // of each unit of one trial
+  T* out;
+  const int64_t* step;
+  int64_t elements;  // of all trials
+  int64_t units;
+  int32_t depth;
+};
+
+// What one run shows: frame i before step origin + starts[i]. The host writes it before the run.
+template <class T>
+struct Shown {
+  const T* frames;
+  const int64_t* starts;
+  int64_t count;  // 0: nothing
+  int64_t period, origin;
+  int32_t each_trial;  // a frame is (trials, units), else (units)
+};
+
+template <class T>
+struct ShowParameters {
+  T* rates;
+  const Shown<T>* shown;
+  const int64_t* step;
+  int64_t units;
+  int32_t batch;
+};
+
+// Rows that one run keeps: row i of (rows, trials, kept units) at the end of step first + i * period.
+template <class T>
+struct Kept {
+  const T* values;
+  const int64_t* ranks;  // null: all units
+  T* rows;               // those of this run, from `first_row` on
+  int64_t units, kept, batch;
+  int64_t first, period, first_row, row_count;
+};
+
+template <class T>
+struct KeepParameters {
+  const Kept<T>* const* kept;  // the address of the table: a run may need a longer one
+  const int32_t* count;
+  const int64_t* step;
+  int64_t threads;  // of the launch
+};
+
+// The first step that left NaN or infinity anywhere, and the first place of that step: number of the check,
+// element and kind (0 NaN, 1 infinity, 2 minus infinity), from the top in 16, 46 and 2 bits.
+struct NotFinite {
+  unsigned long long step, place;  // all ones: none
+};
+
+template <class T>
+struct CheckParameters {
+  const T* values;
+  NotFinite* found;
+  const int64_t* step;
+  int64_t elements;
+  int32_t number;
+};
+
+// Small pieces of work of one step in one launch: see level.cuh.
+enum LevelKind : int32_t {
+  level_window,
+  level_gather,
+  level_pool,
+  level_synapses,
+  level_synapses_warp,
+  level_apply,
+  level_copy,
+  level_copy_each,
+  level_combine,
+  level_gather_history,
+  level_update,
+  level_show,
+  level_keep,
+  level_check
+};
+
+// Parameters of a piece as they lie in global memory: this head, the words of the struct up to a multiple of
+// four, and then the next piece of the chain.
+struct LevelPiece {
+  int32_t kind;
+  int32_t words;
+  int32_t more;  // pieces that follow in the chain
+  int32_t unused;
+};
+
+// What one block of the launch does: block `number` of each piece of a chain.
+struct LevelBlock {
+  const uint32_t* chain;
+  LevelPiece first;  // copied from there, one access less
+  int32_t number;
+};
+
+struct LevelParameters {
+  const LevelBlock* blocks;
+  const int64_t* from;  // null, or a step counter that this launch copies, changed by `add`, to another one
+  int64_t* to;
+  int32_t add;
 };
 
 }  // namespace weightsharing::cuda

@@ -14,10 +14,10 @@
 
 namespace weightsharing::cuda {
 
-// This thread is responsible for one unit of one trial. Threads: batch * post_size, one-dimensional.
+// One unit of one trial.
 template <class T>
-__global__ void pool_naive(const PoolParameters<T> p) {
-  int64_t index = thread_index(), begin[4], end[4], post = 0;
+__device__ __forceinline__ void pool_unit(const PoolParameters<T>& p, int64_t index) {
+  int64_t begin[4], end[4], post = 0;
   WEIGHTSHARING_UNROLL
   for (int d = 3; d >= 0; --d) {
     const int64_t q = index % p.axis[d].post;
@@ -37,6 +37,12 @@ __global__ void pool_naive(const PoolParameters<T> p) {
         for (int64_t l = begin[3]; l < end[3]; ++l) reducer.add(row[l * p.pre_step[3]]);
       }
   write_unit(p.post + trial * p.post_size + post, reducer.result(reducer.count), p.accumulate);
+}
+
+// This thread is responsible for one unit of one trial. Threads: batch * post_size, one-dimensional.
+template <class T>
+__global__ void pool_naive(const PoolParameters<T> p) {
+  pool_unit(p, thread_index());
 }
 
 // Coordinates [begin, end) of the box of unit q, inside pre.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/device.h"
+#include "cuda/noise.cuh"
 #include "cuda/params.h"
 #include "primitives/opcodes.h"
 
@@ -119,21 +120,21 @@ inline __device__ T op_select(T x, T y, T z) {
 #if defined(WEIGHTSHARING_COMPILED_PROGRAM)
 
 // Defined by the text of expression/generate.h, which is compiled behind this header.
-template <class T, class Load, class Store>
-inline __device__ void compiled_program(Load load, Store store);
+template <class T, class Load, class Store, class Draw>
+inline __device__ void compiled_program(Load load, Store store, Draw draw);
 
-template <class T, class Load, class Store>
-inline __device__ void run_program(const Program<T>&, Load load, Store store) {
-  compiled_program<T>(load, store);
+template <class T, class Load, class Store, class Draw = NoNoise>
+inline __device__ void run_program(const Program<T>&, Load load, Store store, Draw draw = {}) {
+  compiled_program<T>(load, store, draw);
 }
 
 #else
 
 constexpr int most_slots = 64;  // as include/weightsharing/program.h
 
-// load(i): input i of this unit. store(i, value): its output i.
-template <class T, class Load, class Store>
-inline __device__ void run_program(const Program<T>& program, Load load, Store store) {
+// load(i): input i of this unit. store(i, value): its output i. draw: where its noise comes from.
+template <class T, class Load, class Store, class Draw = NoNoise>
+inline __device__ void run_program(const Program<T>& program, Load load, Store store, Draw draw = {}) {
   T slot[most_slots];
   for (int32_t i = 0; i < program.length; ++i) {
     const int32_t* row = program.code + 5 * static_cast<int64_t>(i);
@@ -149,6 +150,10 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
     }
     if (op == Opcode::store) {
       store(destination, slot[a]);
+      continue;
+    }
+    if (op == Opcode::uniform || op == Opcode::normal) {
+      slot[destination] = draw(op == Opcode::normal, a, T(0));
       continue;
     }
     // Only operands are looked up: a unary row may hold anything in b and c.
@@ -171,7 +176,7 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
         value = op_select(x, slot[row[3]], slot[row[4]]);
         break;
       default:
-        break;  // noise is refused when the program is made
+        break;  // constant, load, store and noise are above
     }
     slot[destination] = value;
   }

@@ -17,10 +17,10 @@ inline __device__ T synapse(const SynapsesParameters<T>& p, const T* rates, int6
   return p.has_psp ? run_psp(p.psp, weight, rate) : weight * rate;
 }
 
-// This thread is responsible for one row of one trial. Threads: batch * post_size, one-dimensional.
+// One row of one trial.
 template <class T>
-__global__ void synapses_naive(const SynapsesParameters<T> p) {
-  const int64_t index = thread_index(), unit = index % p.post_size, trial = index / p.post_size;
+__device__ __forceinline__ void synapses_unit(const SynapsesParameters<T>& p, int64_t index) {
+  const int64_t unit = index % p.post_size, trial = index / p.post_size;
   if (trial >= p.batch) return;
   const T* rates = source_rates(p.source) + trial * p.pre_size;
   Reducer<T> reducer(p.reduction);
@@ -28,12 +28,17 @@ __global__ void synapses_naive(const SynapsesParameters<T> p) {
   write_unit(p.post + trial * p.post_size + unit, reducer.result(reducer.count), p.accumulate);
 }
 
-// This warp is responsible for one row of one trial, lane l for its synapses l, l + 32, ...; the lanes are
-// combined in a fixed order, so that a result never depends on the timing. Warps: batch * post_size,
-// one-dimensional; a block is whole warps.
+// This thread is responsible for one row of one trial. Threads: batch * post_size, one-dimensional.
 template <class T>
-__global__ void synapses_warp(const SynapsesParameters<T> p) {
-  const int64_t index = thread_index() / 32, unit = index % p.post_size, trial = index / p.post_size;
+__global__ void synapses_naive(const SynapsesParameters<T> p) {
+  synapses_unit(p, thread_index());
+}
+
+// One row of one trial by the warp of these 32 threads, lane l for its synapses l, l + 32, ...; the lanes are
+// combined in a fixed order, so that a result never depends on the timing.
+template <class T>
+__device__ __forceinline__ void synapses_row(const SynapsesParameters<T>& p, int64_t thread) {
+  const int64_t index = thread / 32, unit = index % p.post_size, trial = index / p.post_size;
   const int32_t lane = threadIdx.x % 32;
   if (trial >= p.batch) return;  // the whole warp
   const T* rates = source_rates(p.source) + trial * p.pre_size;
@@ -54,6 +59,13 @@ __global__ void synapses_warp(const SynapsesParameters<T> p) {
   if (lane) return;
   if (p.reduction == reduce_mean && begin < end) value /= static_cast<T>(end - begin);
   write_unit(p.post + trial * p.post_size + unit, value, p.accumulate);
+}
+
+// This warp is responsible for one row of one trial. Warps: batch * post_size, one-dimensional; a block is
+// whole warps.
+template <class T>
+__global__ void synapses_warp(const SynapsesParameters<T> p) {
+  synapses_row(p, thread_index());
 }
 
 }  // namespace weightsharing::cuda

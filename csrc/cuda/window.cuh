@@ -18,11 +18,10 @@
 
 namespace weightsharing::cuda {
 
-// This thread is responsible for one filter at one unit of one trial; filters are neighbours, then units of
-// the last axis. Threads: batch * units * filters, one-dimensional.
-template <class T>
-__global__ void window_naive(const WindowParameters<T> p) {
-  int64_t index = thread_index();
+// One filter at one unit of one trial; filters are neighbours, then units of the last axis. Index: what
+// numbers all units.
+template <class Index, class T>
+__device__ __forceinline__ void window_unit(const WindowParameters<T>& p, Index index) {
   const int32_t filter = static_cast<int32_t>(index % p.filters);
   index /= p.filters;
   int64_t first[4], post = 0;
@@ -38,6 +37,13 @@ __global__ void window_naive(const WindowParameters<T> p) {
   const T value = reduce_taps<true>(p, source_rates(p.source) + trial * p.pre_size,
                                     p.weights + static_cast<int64_t>(filter) * p.taps, first);
   write_unit(p.post + trial * p.post_size + post + p.first_filter + filter, value, p.accumulate);
+}
+
+// This thread is responsible for one filter at one unit of one trial. Threads: batch * units * filters,
+// one-dimensional.
+template <class T>
+__global__ void window_naive(const WindowParameters<T> p) {
+  window_unit<int64_t>(p, thread_index());
 }
 
 // Of a tile of units with padding='ignore': the units whose window lies inside pre on the axes 2 and 3 are

@@ -37,8 +37,8 @@ std::string literal(double value) {
 
 std::string generate(const Program& program) {
   std::string text =
-      "template <class T, class Load, class Store>\n"
-      "inline __device__ void compiled_program(Load load, Store store) {\n";
+      "template <class T, class Load, class Store, class Draw>\n"
+      "inline __device__ void compiled_program(Load load, Store store, Draw draw) {\n";
   // Every row defines a value of its own; slots only say which of them is meant.
   std::array<int, Program::most_slots> value_in{};
   value_in.fill(-1);
@@ -60,6 +60,9 @@ std::string generate(const Program& program) {
       value = literal(program.constants[static_cast<std::size_t>(row[2])]);
     } else if (opcode == Opcode::load) {
       value = "load(" + std::to_string(row[2]) + ")";
+    } else if (opcode == Opcode::uniform || opcode == Opcode::normal) {
+      value = std::string("draw(") + (opcode == Opcode::normal ? "true" : "false") + ", " +
+              std::to_string(row[2]) + ", T(0))";
     } else {
       value = std::string("op_") + operation.name + "(";
       for (int k = 0; k < operation.operands; ++k) value += (k ? ", " : "") + operand(k);

@@ -79,7 +79,8 @@ class Network(NotCopyable):
         Number of the first trial: trial b of a batch draws the same noise and values as a network whose
         `first_trial` is b.
     check_finite : bool
-        Whether to stop with an error after the first step that leaves NaN or infinity in a variable.
+        Whether to stop with an error after the first step that leaves NaN or infinity in a variable. The error
+        names that step; a GPU, which nobody asks in every step, goes on for some more (`time` counts them).
     device : int, optional
         For a GPU: its number; default: that of `stream`, else 0.
     stream : int or stream, optional
@@ -842,7 +843,7 @@ class Network(NotCopyable):
         try:
             runner.run(self._steps_done, upto - self._steps_done, kept)
         except NotFinite as found:
-            raise self._not_finite(found, self._steps_done + runner.done) from None
+            raise self._not_finite(found, self._steps_done + found.steps) from None
         finally:
             self._steps_done += runner.done
 
@@ -869,11 +870,11 @@ class Network(NotCopyable):
             )
 
     def _not_finite(self, found: NotFinite, steps: int) -> FloatingPointError:
-        values = self._fetch(found.check.values)
-        place = tuple(int(entry) for entry in np.unravel_index(found.element, values.shape))
+        shape = found.check.values.shape
+        place = tuple(int(entry) for entry in np.unravel_index(found.element, shape))
         trial = "" if self._batch is None else f" of trial {place[0]}"
         return FloatingPointError(
-            f"{found.check.population!r}: {found.check.variable} is {values[place]} at unit {place[1:]}{trial} after "
+            f"{found.check.population!r}: {found.check.variable} is {found.value} at unit {place[1:]}{trial} after "
             f"step {steps} (t = {steps * self._dt:.15g} ms), the first value that is not finite."
         )
 

@@ -230,11 +230,19 @@ class Recording:
 
 
 class NotFinite(Exception):
-    """A run stopped because of NaN or infinity in element `element` of the values of `check`."""
+    """A run stopped because of NaN or infinity in element `element` of the values of `check`.
 
-    def __init__(self, check: CheckFinite, element: int) -> None:
-        super().__init__(check.population, check.variable, element)
-        self.check, self.element = check, element
+    Attributes
+    ----------
+    value
+        What the element was.
+    steps
+        Steps of the run after which it was so; at most those done.
+    """
+
+    def __init__(self, check: CheckFinite, element: int, value: float, steps: int) -> None:
+        super().__init__(check.population, check.variable, element, value, steps)
+        self.check, self.element, self.value, self.steps = check, element, value, steps
 
 
 class Runner(Protocol):
@@ -243,7 +251,9 @@ class Runner(Protocol):
     Attributes
     ----------
     done
-        Steps that the last `run` completed, also when it raised.
+        Steps that the last `run` completed, also when it raised. After `NotFinite` it may be more than the
+        steps until the value was found: a device computes on until the host looks, at least every 50 ms or so,
+        and the arrays are those of the last step done.
     """
 
     done: int
@@ -256,7 +266,7 @@ class Runner(Protocol):
         KeyboardInterrupt
             Between two steps, soon after a signal.
         NotFinite
-            After a step that a `CheckFinite` objects to.
+            After a step that a `CheckFinite` objects to, the first such step of the run.
         """
 
     def fetch(self, array: Array) -> None:

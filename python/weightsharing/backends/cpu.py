@@ -188,4 +188,5 @@ class CpuRunner(HostRunner):
             schedule.set_records([])
         if found is not None:
             number, element = found
-            raise NotFinite(self._checks[number], element)
+            check = self._checks[number]
+            raise NotFinite(check, element, float(check.values.flat[element]), self.done)

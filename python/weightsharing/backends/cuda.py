@@ -17,13 +17,25 @@ import numpy as np
 from ..arrays import Array
 from ..description import Description, PoolingDescription, SharedDescription
 from ..device_arrays import DeviceStream, DeviceView, device_view
-from ..expressions import OPCODES
-from ..schedule import ClearSum, Project, PushHistory, Recording, Schedule, Update
+from ..schedule import (
+    CheckFinite,
+    ClearSum,
+    Combine,
+    FillHistory,
+    Frames,
+    GatherHistory,
+    NotFinite,
+    Project,
+    PushHistory,
+    Recording,
+    Schedule,
+    SetInput,
+    Step,
+    Update,
+)
 from .cpu import core_geometry, core_program, core_psp
 from .cupy import driver_module
 from .nvrtc import compile_kernel, emulated, find_compiler, why_not_for
-
-_NOISE = [OPCODES.index("uniform"), OPCODES.index("normal")]
 
 
 @cache
@@ -153,7 +165,7 @@ class CudaRunner:
     def __init__(
         self, schedule: Schedule, backend: str = "cuda", device: int = 0, stream: DeviceStream | None = None
     ) -> None:
-        cuda = self._module = device_module(backend)
+        self._module = device_module(backend)
         self.backend, self.device = backend, device
         self._stream = stream  # keeps the caller's stream alive
         self._address = 0 if stream is None else stream.address
@@ -162,62 +174,100 @@ class CudaRunner:
         self._stale_on_host: set[int] = set()
         self._written: set[int] = set()
         self._lent: set[int] = set()
-        dtype = np.dtype(schedule.dtype).name
+        self._inputs: list[tuple[int, Frames]] = []
+        self._checks: list[CheckFinite] = []
         self._dt = np.array([schedule.dt], dtype=schedule.dtype)
-        self._schedule = cuda.Schedule(dtype, schedule.dt, device, stream and stream.address)
+        self._seed, self._first_trial = schedule.seed, schedule.first_trial
+        together = os.environ.get("WEIGHTSHARING_CUDA_LAUNCHES") != "apart"
+        dtype, address = np.dtype(schedule.dtype).name, stream and stream.address
+        self._schedule = self._module.Schedule(dtype, schedule.dt, device, address, together)
         for step in schedule.steps:
-            if isinstance(step, ClearSum):
-                self._schedule.clear(self._twin(step.out, written=True))
-            elif isinstance(step, Project):
-                assert isinstance(step.executor, CudaExecutor)
-                history = None if step.history is None else self._twin(step.history)
-                self._schedule.project(
-                    step.executor.engine,
-                    self._twin(step.rates),
-                    history,
-                    step.delay,
-                    self._twin(step.out, written=True),
-                    step.accumulate,
-                )
-            elif isinstance(step, Update):
-                self._update(step)
-            elif isinstance(step, PushHistory):
-                self._schedule.push(self._twin(step.rates), self._twin(step.history, written=True))
-            else:
-                raise ValueError(f"backend 'cuda' cannot do {type(step).__name__} yet; choose 'cpu'.")
+            self._add(step)
 
-    def _twin(self, array: Array, written: bool = False) -> Any:
+    def _add(self, step: Step) -> None:
+        schedule, twin, written = self._schedule, self._twin, self._written_twin
+        if isinstance(step, ClearSum):
+            schedule.clear(written(step.out))
+        elif isinstance(step, Project):
+            assert isinstance(step.executor, CudaExecutor)
+            history = None if step.history is None else twin(step.history)
+            engine = step.executor.engine
+            schedule.project(
+                engine, twin(step.rates), history, step.delay, written(step.out), step.accumulate
+            )
+        elif isinstance(step, Combine):
+            schedule.combine(twin(step.values), written(step.out), step.operation, step.divisor)
+        elif isinstance(step, GatherHistory):
+            schedule.gather_history(twin(step.rates), twin(step.history), step.delays, written(step.out))
+        elif isinstance(step, Update):
+            self._update(step)
+        elif isinstance(step, PushHistory):
+            schedule.push(twin(step.rates), written(step.history))
+        elif isinstance(step, FillHistory):
+            schedule.fill_history(twin(step.rates), written(step.history))
+        elif isinstance(step, SetInput):
+            self._inputs.append((schedule.input(written(step.rates), len(step.rates)), step.input))
+        else:
+            schedule.check_finite(twin(step.values))
+            self._checks.append(step)
+
+    def _written_twin(self, array: Array) -> Any:
+        self._written.add(id(array))
+        return self._twin(array)
+
+    def _twin(self, array: Array) -> Any:
         key = id(array)
         if key not in self._twins:
             self._twins[key] = (array, self._module.Array(list(array.shape), array.dtype.name, self.device))
             self._stale_on_device.add(key)
-        if written:
-            self._written.add(key)
         return self._twins[key][1]
 
     def _update(self, step: Update) -> None:
         program = step.neuron.program()
-        if np.isin(program.code[:, 0], _NOISE).any():
-            raise ValueError("backend 'cuda' cannot draw noise yet; choose 'cpu'.")
         rates = step.arrays["r"]
         batch = rates.shape[0]
-        self._each_dt = np.broadcast_to(self._dt, (batch,)).copy()
+        dt = np.broadcast_to(self._dt, (batch,)).copy()
         inputs = [
-            None if name == "t" else self._twin(self._each_dt if name == "dt" else step.arrays[name])
+            None if name == "t" else self._twin(dt if name == "dt" else step.arrays[name])
             for name in program.inputs
         ]
-        outputs = [self._twin(step.arrays[name], written=True) for name in program.outputs]
-        self._schedule.update(core_program(program), inputs, outputs, batch, rates.size // batch)
+        outputs = [self._written_twin(step.arrays[name]) for name in program.outputs]
+        self._schedule.update(
+            core_program(program),
+            inputs,
+            outputs,
+            batch,
+            rates.size // batch,
+            self._seed,
+            step.population,
+            self._first_trial,
+        )
 
     def run(self, first: int, steps: int, recordings: Sequence[Recording] = ()) -> None:
         self.done = 0
+        schedule = self._schedule
+        records = [(self._twin(r.values), r.ranks, r.rows, r.first, r.period) for r in recordings]
         for key in list(self._stale_on_device):
             array, twin = self._twins[key]
             twin.upload(array, self._address)
             self._stale_on_device.discard(key)
+        for number, shown in self._inputs:
+            schedule.set_frames(number, shown.frames, shown.starts, shown.period, shown.origin)
         self._stale_on_host |= self._written
-        self._schedule.run(first, steps)
-        self.done = steps
+        schedule.set_records(records)
+        try:
+            found = schedule.run(first, steps)
+        finally:
+            self.done = schedule.done
+            schedule.set_records([])
+        if found is not None:
+            number, element, step, value = found
+            raise NotFinite(self._checks[number], element, value, step + 1 - first)
+
+    def launches(self, recording: bool = False) -> list[str]:
+        """Name the kernels that a step launches, in order."""
+        names: list[str] = self._schedule.launches(recording)
+        return names
 
     def fetch(self, array: Array) -> None:
         key = id(array)

@@ -564,7 +564,8 @@ class ReferenceRunner(HostRunner):
                 self.done += 1
                 for step in self.schedule.steps:
                     if isinstance(step, CheckFinite) and not np.isfinite(step.values).all():
-                        raise NotFinite(step, int(np.argmin(np.isfinite(step.values))))
+                        element = int(np.argmin(np.isfinite(step.values)))
+                        raise NotFinite(step, element, float(step.values.flat[element]), self.done)
                 check()
 
     def _run(self, step: Step, number: int) -> None:

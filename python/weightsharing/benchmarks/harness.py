@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..backends.cuda import CudaRunner
 from .devices import Device
 from .workloads import Chain, Workload
 
@@ -233,6 +234,9 @@ def our_chain(row: Row, weights: Array, rates: Array, backend: str) -> Engine:
     """Make the engine that runs our network for the chain's number of steps."""
     assert isinstance(row.work, Chain)
     network, populations = row.work.network(rates, weights, backend)
+    runner = network._runner
+    if isinstance(runner, CudaRunner):
+        row.how["algorithm"] = f"{len(runner.launches())} launches per step"
     duration = row.work.steps * network.dt
 
     def call(_: int) -> Array:
