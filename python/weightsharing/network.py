@@ -35,6 +35,7 @@ from .schedule import NotFinite, Runner, Schedule
 
 if TYPE_CHECKING:
     from .projection import BaseProjection, Synapse
+    from .summary import Summary
     from .views import PopulationView
 
 
@@ -203,6 +204,19 @@ class Network(NotCopyable):
             f"<Network of {len(self._populations)} populations and {len(self._projections)} projections, "
             f"dt {self.dt} ms, {self.dtype}, t {self.time} ms>"
         )
+
+    def summary(self) -> Summary:
+        """Return tables of all populations and projections: geometries, weights, how each is computed.
+
+        Returns
+        -------
+        Summary
+            Prints as tables; its attribute `weights` is the number of all weights, biases (parameters with the
+            flag ``: filter``) included.
+        """
+        from .summary import Summary
+
+        return Summary(self)
 
     def __enter__(self) -> Network:
         _entered.set((*_entered.get(), self))
