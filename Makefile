@@ -42,7 +42,7 @@ echo '#include <optional>' | $$compiler -std=c++17 -fsyntax-only -x c++ - || { \
   echo "Debian, Ubuntu: sudo apt install python3-dev    Fedora: sudo dnf install python3-devel"; exit 1; }
 endef
 
-.PHONY: help demo test test-full sanitize compile-cuda gpu lint format clean
+.PHONY: help demo test test-full sanitize races compile-cuda gpu lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo "make test      run the test-suite"
 	@echo "make test-full run the property tests with thousands of examples"
 	@echo "make sanitize  run the test-suite under the address and undefined-behaviour sanitizers"
+	@echo "make races     run the GPU kernels on the CPU under the sanitizer for data races"
 	@echo "make gpu       build for the GPU of this machine, test and measure there; downloads nothing"
 	@echo "make compile-cuda  compile the GPU kernels with nvcc (where it is found) and NVRTC; needs no GPU"
 	@echo "make lint      check style and types"
@@ -68,6 +69,7 @@ test-full: .venv/installed
 
 # The interpreter is not instrumented, so the sanitizers' libraries must be loaded before it starts, and with
 # them libstdc++, whose exceptions AddressSanitizer intercepts. What CPython leaks at exit is not ours.
+# The emulated threads of a block take turns forward in the whole suite, then in two more orders.
 sanitize: .venv-sanitize/installed
 	@compiler="$$(cat .venv-sanitize/compiler)"; \
 	preload=; \
@@ -77,8 +79,17 @@ sanitize: .venv-sanitize/installed
 	    "no $$library. Try: make sanitize CXX=g++"; exit 1; }; \
 	  preload="$$preload $$path"; \
 	done; \
-	LD_PRELOAD="$$preload" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	  HYPOTHESIS_PROFILE=sanitize WEIGHTSHARING_CUDA=emulated .venv-sanitize/bin/python -m pytest -q --capture=sys tests
+	run() { \
+	  LD_PRELOAD="$$preload" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 HYPOTHESIS_PROFILE=sanitize WEIGHTSHARING_CUDA=emulated \
+	  WEIGHTSHARING_EMULATION_ORDER="$$1" .venv-sanitize/bin/python -m pytest -q --capture=sys $$2; \
+	}; \
+	cuda="$$(ls tests/test_cuda.py tests/test_cupy*.py tests/test_device_arrays.py 2>/dev/null)"; \
+	run forward tests && run reverse "$$cuda" && run shuffled:1 "$$cuda"
+
+# The kernel tests again, with the sanitizer that sees two threads at one element without a barrier between them.
+races: .venv/installed
+	@WEIGHTSHARING_KERNEL_SANITIZERS=thread .venv/bin/python -m pytest -q tests/test_cuda_kernels.py
 
 # On the machine as it is, without an environment of its own: nothing may need to be downloaded.
 gpu:

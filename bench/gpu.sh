@@ -105,7 +105,7 @@ raise SystemExit(ws.backends()["cuda"] != "usable")'
 tests() {
   # Newer libraries than those of the test environment may deprecate something: not what is asked here.
   "$python" -m pytest -q -p no:cacheprovider -W default::DeprecationWarning --durations=8 \
-    tests/test_cuda.py tests/test_network.py tests/test_projection.py \
+    tests/test_cuda.py tests/test_device_arrays.py tests/test_backends.py tests/test_network.py tests/test_projection.py \
     tests/test_oracle_annarchy.py tests/test_oracle_torch.py tests/test_neuron.py tests/test_population.py \
     tests/test_bad_input.py tests/test_benchmarks.py $(ls tests/test_gpu*.py tests/test_cupy*.py tests/test_torch*.py 2>/dev/null)
 }

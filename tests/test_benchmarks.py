@@ -374,13 +374,15 @@ def test_no_gpu_is_one_line(tmp_path):
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     for command in (["weightsharing", "bench"], ["weightsharing.benchmarks"]):
         run = subprocess.run(
-            [sys.executable, "-m", *command, "--gpu"],
+            [sys.executable, "-m", *command, "--gpu", "--markdown", tmp_path / "report.md"],
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
         )
         assert run.returncode == 1 and run.stdout == ""
         assert run.stderr.startswith("No benchmarks: ") and run.stderr.count("\n") == 1
+        report = (tmp_path / "report.md").read_text()
+        assert report.count("not measured: no GPU") == len(SMALL) + 1 and "neither torch nor CuPy" in report
 
 
 def test_the_command_needs_a_word():

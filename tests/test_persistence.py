@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import weightsharing as ws
 from weightsharing import persistence
-from weightsharing.schedule import Frames
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable" and name != "cuda"]
 SAVED = Path(__file__).parent / "saved"
@@ -176,25 +175,30 @@ def test_copies_share_what_was_loaded(tmp_path):
     assert np.isfinite(copied.weights).sum() == network.projections[1].n_weights
 
 
-def test_timed_inputs_go_on_where_they_stood(tmp_path):
+@pytest.mark.parametrize("stream", [False, True])
+def test_timed_inputs_go_on_where_they_stood(tmp_path, stream):
     def program():
         network = ws.Network()
-        shown = network.create(1)
-        shown._frames = frames = Frames()
-        frames.frames = np.arange(10, dtype=np.float32).reshape(10, 1)
-        frames.starts = np.arange(10)
+        timed = ws.TimedArray(np.arange(10.0)[:, None], schedule=2.0, network=network)
+        movie = ws.MoviePopulation(1, network=network)
+        frames = np.arange(20.0)[:, None]
+        movie.set_movie(iter(frames) if stream else frames)
         network.compile()
-        return network, shown
+        return network, timed, movie
 
-    network, shown = program()
-    shown._frames.origin = 2
+    network, *shown = program()
+    network.simulate(3)
+    shown[0].reset()
     network.simulate(5)
     network.save(tmp_path / "a.npz")
-    loaded, other = program()
+    loaded, *others = program()
     loaded.load(tmp_path / "a.npz")
-    assert other._frames.origin == 2 and other.r == shown.r == 2
-    loaded.step()
-    assert other.r == 3
+    assert [one.r.item() for one in others] == [2.0, 7.0]
+    for _ in range(3):
+        for each in (network, loaded):
+            each.step()
+        assert [one.r.item() for one in others] == [one.r.item() for one in shown]
+    assert [one.r.item() for one in others] == [3.0, 10.0]
 
 
 def test_files_are_equal_where_states_are(tmp_path):

@@ -86,7 +86,7 @@ def test_shared_weights_are_counted_once_and_open_projections_named():
 def test_the_table_says_how_and_where():
     network = build()
     text = str(network.summary())
-    assert text.splitlines()[0].startswith("backend cpu, ") and "threads" in text and "not compiled" in text
+    assert text.splitlines()[0].startswith("backend auto, ") and "not compiled" in text
     assert "batch 3" in text and "of each trial" in text
     for row in ("pre -> post.exc", "(8, 6) -> (8, 6, 2)", "cpu: pool direct", "tau, offset, bias, r"):
         assert row in text
@@ -103,4 +103,6 @@ def test_the_summary_of_a_compiled_network_is_that_of_its_backend():
     assert summary.settings["backend"] == "reference" and summary.settings["compiled"]
     assert summary.projections[0]["computed"].startswith("reference")
     assert "threads" not in str(summary)
+    network.compile("cpu", threads=3)
+    assert str(network.summary()).startswith("backend cpu, ") and "threads 3" in str(network.summary())
     assert "0 weights in all" in str(ws.Network().summary())

@@ -1,7 +1,14 @@
 // The module `_cuda`, and in the tests `_cuda_emulated`: the same source over the CUDA runtime or an
 // imitation of it.
+#include <map>
+#include <mutex>
+
 #include "bindings/bindings.h"
+#include "bindings/dlpack.h"
 #include "cuda/engine.h"
+#ifdef WEIGHTSHARING_EMULATED
+#include "streams_for_tests.h"
+#endif
 
 namespace weightsharing::bindings {
 namespace {
@@ -25,6 +32,33 @@ struct BoundCudaEngine {
   Index pre, post;
   std::vector<Index> weights;
   int device;
+  std::mutex mutex;  // for what follows and for the engine: the interpreter's lock is released
+  std::map<cuda::Stream, std::shared_ptr<Memory>> changed;  // g(rates) of calls on each stream
+  std::vector<std::shared_ptr<Memory>> in_graphs;           // the same, named by graphs of the caller
+  std::shared_ptr<Memory> nothing;
+
+  // Nothing can be allocated during a capture: the graph takes what an earlier call had, and has it for ever.
+  std::shared_ptr<Memory>* changed_in_graph() {
+    std::shared_ptr<Memory>* largest = nullptr;
+    for (auto& [stream, memory] : changed)
+      if (memory && (!largest || memory->bytes() > (*largest)->bytes())) largest = &memory;
+    if (largest) in_graphs.push_back(std::move(*largest));
+    return largest ? &in_graphs.back() : &nothing;
+  }
+
+  void run(const void* rates, void* out, Index batch, bool accumulate, cuda::Stream stream) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    cuda::check_process();
+    const cuda::Using use(device);
+    const bool capturing = cuda::device_functions().capturing(stream);
+    cuda::RatesOnDevice from;
+    from.rates = rates;
+    from.changed = capturing ? changed_in_graph() : &changed[stream];
+    from.may_allocate = !capturing;
+    std::vector<cuda::Launch> list;
+    engine->append(list, from, out, batch, accumulate);
+    cuda::run_launches(list, stream);
+  }
 };
 
 struct BoundCudaSchedule {
@@ -34,9 +68,17 @@ struct BoundCudaSchedule {
 
 std::shared_ptr<BoundCudaEngine> bind(std::unique_ptr<cuda::Engine> engine, DType dtype, Index pre,
                                       Index post, std::vector<Index> weights, int device) {
-  return std::make_shared<BoundCudaEngine>(
-      BoundCudaEngine{std::move(engine), dtype, pre, post, std::move(weights), device});
+  auto bound = std::make_shared<BoundCudaEngine>();
+  bound->engine = std::move(engine);
+  bound->dtype = dtype;
+  bound->pre = pre;
+  bound->post = post;
+  bound->weights = std::move(weights);
+  bound->device = device;
+  return bound;
 }
+
+cuda::Stream stream_at(std::uintptr_t address) { return reinterpret_cast<cuda::Stream>(address); }
 
 DType dtype_from(const std::string& name) {
   if (name == "float32") return DType::float32;
@@ -87,7 +129,26 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
   m.def(
       "device_name", [](int device) { return cuda::device_functions().name(checked_device(device)); },
       "device"_a);
+  m.def(
+      "device_of",
+      [](std::uintptr_t address) {
+        return cuda::device_functions().device_of(reinterpret_cast<const void*>(address));
+      },
+      "address"_a, "Number of the device that memory belongs to; -1: every device can use it, -2: none.");
+  m.def(
+      "capturing",
+      [](std::uintptr_t stream, int device) {
+        const cuda::Using use(checked_device(device));
+        return cuda::device_functions().capturing(stream_at(stream));
+      },
+      "stream"_a, "device"_a, "Whether launches on a stream become part of a graph.");
+  m.def("dlpack_view", &dlpack_view, "capsule"_a,
+        "Look into a DLPack capsule: (address, shape, dtype, strides or None, read-only).");
   m.def("kernel_names", &cuda::kernel_names, "Names of the kernels this module was built with.");
+
+#ifdef WEIGHTSHARING_EMULATED
+  bind_streams_for_tests(m);
+#endif
 
   py::class_<DeviceArray>(m, "Array", "C-contiguous array in device memory.")
       .def(py::init([](std::vector<Index> shape, const std::string& dtype, int device) {
@@ -105,22 +166,52 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       .def_property_readonly("device", [](const DeviceArray& a) { return a.memory->device(); })
       .def(
           "upload",
-          [](DeviceArray& a, const py::array& values) {
+          [](DeviceArray& a, const py::array& values, std::uintptr_t stream) {
             const void* from = host(values, a.dtype, a.size(), "values");
             const py::gil_scoped_release release;
-            a.memory->upload(from);
+            a.memory->upload(from, stream_at(stream));
           },
-          "values"_a)
+          "values"_a, "stream"_a = 0,
+          "Copy from the host, after what the stream does now; returns when done.")
       .def(
           "download",
-          [](const DeviceArray& a, py::array& values) {
+          [](const DeviceArray& a, py::array& values, std::uintptr_t stream) {
             host(values, a.dtype, a.size(), "values");
             if (!values.writeable()) throw py::value_error("values is read-only");
             void* to = values.mutable_data();
             const py::gil_scoped_release release;
-            a.memory->download(to);
+            a.memory->download(to, stream_at(stream));
           },
-          "values"_a)
+          "values"_a, "stream"_a = 0, "Copy to the host, after what the stream does now; returns when done.")
+      .def(
+          "copy_from",
+          [](DeviceArray& a, std::uintptr_t address, std::uintptr_t stream) {
+            const py::gil_scoped_release release;
+            cuda::check_process();
+            const cuda::Using use(a.memory->device());
+            const void* from = reinterpret_cast<const void*>(address);
+            cuda::run_launches({cuda::copy_launch(a.dtype, from, a.memory->data(), a.size())},
+                               stream_at(stream));
+            cuda::device_functions().synchronise(stream_at(stream));
+          },
+          "address"_a, "stream"_a, "Copy as many elements within the device, likewise.")
+      .def(
+          "__dlpack__",
+          [](const DeviceArray& a, const py::object& stream, const py::object& max_version,
+             const py::object& dl_device, const py::object& copy) {
+            check_dlpack_request(stream, dl_device, copy, a.memory->device());
+            DLTensor view{};
+            view.data = a.memory->data();
+            view.device = {dlpack_device_type, a.memory->device()};
+            view.dtype = {dlpack_float, static_cast<std::uint8_t>(8 * a.element_bytes()), 1};
+            const bool versioned =
+                !max_version.is_none() && max_version.cast<py::tuple>()[0].cast<int>() >= 1;
+            return dlpack_capsule(view, a.shape, a.memory, versioned);
+          },
+          py::kw_only(), "stream"_a = py::none(), "max_version"_a = py::none(), "dl_device"_a = py::none(),
+          "copy"_a = py::none())
+      .def("__dlpack_device__",
+           [](const DeviceArray& a) { return py::make_tuple(dlpack_device_type, a.memory->device()); })
       .def_property_readonly("__cuda_array_interface__", [](const DeviceArray& a) {
         py::dict d;
         d["shape"] = py::tuple(py::cast(a.shape));
@@ -178,7 +269,11 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
             for (std::size_t i = 0; i < arrays.size(); ++i)
               values.push_back(host(arrays[i], e.dtype, e.weights[i], "weights"));
             const py::gil_scoped_release release;
-            cuda::device_functions().use(e.device);
+            const std::lock_guard<std::mutex> lock(e.mutex);
+            cuda::check_process();
+            const cuda::Using use(e.device);
+            // Calls that were launched before, on whatever stream, read the weights of then.
+            cuda::device_functions().synchronise_device();
             e.engine->set_weights(values, nullptr);
           },
           "weights"_a)
@@ -191,13 +286,8 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
             if (batch < 1 || rates.size() != batch * e.pre || out.size() != batch * e.post)
               throw py::value_error("rates or out do not fit the engine");
             const py::gil_scoped_release release;
-            cuda::check_process();
-            cuda::device_functions().use(e.device);
-            cuda::RatesOnDevice from;
-            from.rates = rates.memory->data();
-            std::vector<cuda::Launch> list;
-            e.engine->append(list, from, out.memory->data(), batch, accumulate);
-            cuda::run_launches(list, nullptr);
+            e.run(rates.memory->data(), out.memory->data(), batch, accumulate, nullptr);
+            const cuda::Using use(e.device);
             cuda::device_functions().synchronise(nullptr);
           },
           "rates"_a, "out"_a, "accumulate"_a = false)
@@ -206,13 +296,8 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
           [](BoundCudaEngine& e, std::uintptr_t rates, std::uintptr_t out, Index batch, bool accumulate,
              std::uintptr_t stream) {
             const py::gil_scoped_release release;
-            cuda::check_process();
-            cuda::device_functions().use(e.device);
-            cuda::RatesOnDevice from;
-            from.rates = reinterpret_cast<const void*>(rates);
-            std::vector<cuda::Launch> list;
-            e.engine->append(list, from, reinterpret_cast<void*>(out), batch, accumulate);
-            cuda::run_launches(list, reinterpret_cast<cuda::Stream>(stream));
+            e.run(reinterpret_cast<const void*>(rates), reinterpret_cast<void*>(out), batch, accumulate,
+                  stream_at(stream));
           },
           "rates"_a, "out"_a, "batch"_a, "accumulate"_a, "stream"_a,
           "Launch on a stream of the caller, on addresses of the caller, without waiting.")
@@ -226,11 +311,13 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       });
 
   py::class_<BoundCudaSchedule>(m, "Schedule", "One step of a network as a captured list of launches.")
-      .def(py::init([](const std::string& dtype, double dt, int device) {
-             const DType type = dtype_from(dtype);
-             return BoundCudaSchedule{cuda::make_schedule(type, dt, checked_device(device)), type};
-           }),
-           "dtype"_a, "dt"_a, "device"_a = 0)
+      .def(
+          py::init([](const std::string& dtype, double dt, int device, std::optional<std::uintptr_t> stream) {
+            const DType type = dtype_from(dtype);
+            const auto on = stream ? std::optional<cuda::Stream>(stream_at(*stream)) : std::nullopt;
+            return BoundCudaSchedule{cuda::make_schedule(type, dt, checked_device(device), on), type};
+          }),
+          "dtype"_a, "dt"_a, "device"_a = 0, "stream"_a = py::none())
       .def(
           "clear", [](BoundCudaSchedule& s, const DeviceArray& out) { s.schedule->clear(out.memory); },
           "out"_a)

@@ -142,13 +142,40 @@ void replay(Graph graph, Stream stream) {
 
 void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
 
+int current() {
+  int device = 0;
+  check(cudaGetDevice(&device), "asking for the device in use");
+  return device;
+}
+
+void synchronise_device() { check(cudaDeviceSynchronize(), "waiting for the device"); }
+
+bool capturing(Stream stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  const cudaError_t error = cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status);
+  if (error == cudaErrorStreamCaptureImplicit) {  // the legacy stream, while another one is captured
+    cudaGetLastError();
+    return true;
+  }
+  check(error, "asking whether the stream is captured");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+int device_of(const void* memory) {
+  cudaPointerAttributes attributes;
+  check(cudaPointerGetAttributes(&attributes, memory), "asking where memory lies");
+  if (attributes.type == cudaMemoryTypeUnregistered) return -2;
+  return attributes.type == cudaMemoryTypeDevice ? attributes.device : -1;
+}
+
 }  // namespace
 
 const DeviceFunctions& device_functions() {
   static const DeviceFunctions table = {
-      count,       why_not,         use,    name,         shared_bytes,  allocate,       release,
-      to_device,   to_host,         launch, synchronise,  create_stream, destroy_stream, begin_capture,
-      end_capture, abandon_capture, replay, destroy_graph};
+      count,       why_not,         use,    name,          shared_bytes,  allocate,           release,
+      to_device,   to_host,         launch, synchronise,   create_stream, destroy_stream,     begin_capture,
+      end_capture, abandon_capture, replay, destroy_graph, current,       synchronise_device, capturing,
+      device_of};
   return table;
 }
 
@@ -161,9 +188,17 @@ void check_process() {
         "multiprocessing's 'spawn' or 'forkserver'");
 }
 
+Using::Using(int device) : device_(device), before_(current()) {
+  if (device_ != before_) use(device_);
+}
+
+Using::~Using() {
+  if (device_ != before_) cudaSetDevice(before_);
+}
+
 Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {
   check_process();
-  use(device);
+  const Using use(device);
   data_ = allocate(bytes);
 }
 
@@ -173,11 +208,13 @@ Memory::~Memory() {
 
 void Memory::upload(const void* from, Stream stream) {
   check_process();
+  const Using use(device_);
   to_device(data_, from, bytes_, stream);
 }
 
 void Memory::download(void* to, Stream stream) const {
   check_process();
+  const Using use(device_);
   to_host(to, data_, bytes_, stream);
 }
 

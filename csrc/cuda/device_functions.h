@@ -58,6 +58,10 @@ struct DeviceFunctions {
   void (*abandon_capture)(Stream stream);
   void (*replay)(Graph graph, Stream stream);
   void (*destroy_graph)(Graph graph);
+  int (*current)();                      // device of the calling thread
+  void (*synchronise_device)();          // waits for all streams of the device in use
+  bool (*capturing)(Stream stream);      // whether launches on it become part of a graph
+  int (*device_of)(const void* memory);  // -1: every device's, -2: the host's alone
 };
 
 const DeviceFunctions& device_functions();
@@ -65,6 +69,19 @@ const DeviceFunctions& device_functions();
 // The kernels this module was built with; std::invalid_argument for a name that is not among them.
 const Kernel& kernel_named(const std::string& name);
 std::vector<std::string> kernel_names();
+
+// The device in use while this object lives. The calling thread gets its own back: its other libraries rely
+// on it.
+class Using {
+ public:
+  explicit Using(int device);
+  ~Using();
+  Using(const Using&) = delete;
+  Using& operator=(const Using&) = delete;
+
+ private:
+  int device_, before_;
+};
 
 // Device memory with an owner.
 class Memory {

@@ -39,10 +39,16 @@ class EngineOf : public Engine {
   Source<T> apply_rate_function(std::vector<Launch>& list, const RatesOnDevice& rates, Index elements) {
     const Source<T> source = source_of<T>(rates);
     if (!g_) return source;
-    if (!changed_rates_ || changed_rates_->bytes() < elements * sizeof(T))
-      changed_rates_ = std::make_shared<Memory>(elements * sizeof(T), device_);
-    list.push_back(apply(g_, source, static_cast<T*>(changed_rates_->data()), elements));
-    return {static_cast<const T*>(changed_rates_->data()), nullptr, nullptr, 0, 1, 0};
+    std::shared_ptr<Memory>& changed = *rates.changed;
+    if (!changed || changed->bytes() < elements * sizeof(T)) {
+      if (!rates.may_allocate)
+        throw DeviceError(
+            "a stream is captured, and the projection needs memory for its psp: call it once with arrays of "
+            "this shape before each capture");
+      changed = std::make_shared<Memory>(elements * sizeof(T), device_);
+    }
+    list.push_back(apply(g_, source, static_cast<T*>(changed->data()), elements));
+    return {static_cast<const T*>(changed->data()), nullptr, nullptr, 0, 1, 0};
   }
 
   Launch apply(const ProgramOnDevice<T>& program, const Source<T>& from, T* to, Index elements) {
@@ -79,7 +85,6 @@ class EngineOf : public Engine {
   Operation operation_;
   int device_;
   ProgramOnDevice<T> f_, g_, general_;
-  std::shared_ptr<Memory> changed_rates_;
 };
 
 template <class T>

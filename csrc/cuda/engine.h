@@ -18,6 +18,9 @@ struct RatesOnDevice {
   const std::int64_t* step = nullptr;
   Index row = 0;
   int depth = 1, delay = 0;
+  // Where whoever runs the projection keeps g(rates) of a psp that splits: two streams may run at once.
+  std::shared_ptr<Memory>* changed = nullptr;
+  bool may_allocate = true;  // not while a stream is captured
 };
 
 class Engine {
@@ -64,8 +67,12 @@ class Schedule {
   virtual void run(Index first, Index steps) = 0;  // returns when the steps are done
 };
 
-std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int device);
+// On a stream of the caller, who keeps it alive, or on one of its own.
+std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int device, std::optional<Stream> stream);
 
 void run_launches(const std::vector<Launch>& list, Stream stream);
+
+// One array's elements into another one, both on the device.
+Launch copy_launch(DType dtype, const void* from, void* to, Index elements);
 
 }  // namespace weightsharing::cuda

@@ -11,14 +11,15 @@ namespace {
 template <class T>
 class ScheduleOf final : public Schedule {
  public:
-  ScheduleOf(double dt, int device)
-      : dt_(dt),
-        device_(device),
-        counter_(sizeof(std::int64_t), device),
-        stream_(device_functions().create_stream()) {}
+  ScheduleOf(double dt, int device, std::optional<Stream> stream)
+      : dt_(dt), device_(device), counter_(sizeof(std::int64_t), device) {
+    const Using use(device);
+    own_ = device_functions().create_stream();
+    stream_ = stream.value_or(own_);
+  }
   ~ScheduleOf() override {
     forget_graphs();
-    device_functions().destroy_stream(stream_);
+    device_functions().destroy_stream(own_);
   }
 
   void clear(std::shared_ptr<Memory> out) override {
@@ -30,7 +31,9 @@ class ScheduleOf final : public Schedule {
 
   void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history,
                int delay, std::shared_ptr<Memory> out, Index batch, bool accumulate) override {
-    RatesOnDevice from{rates->data(), nullptr, nullptr, static_cast<Index>(rates->bytes() / sizeof(T)), 1, 0};
+    RatesOnDevice from;
+    from.rates = rates->data();
+    from.row = static_cast<Index>(rates->bytes() / sizeof(T));
     if (history) {
       from.history = history->data();
       from.step = static_cast<const std::int64_t*>(counter_.data());
@@ -40,8 +43,10 @@ class ScheduleOf final : public Schedule {
         throw std::invalid_argument("a delay needs a history at least as deep");
     }
     engines_.push_back(engine);
+    const auto changed = std::make_shared<std::shared_ptr<Memory>>();
+    from.changed = changed.get();
     items_.push_back([=](std::vector<Launch>& list) {
-      (void)rates, (void)history;  // kept alive with the list
+      (void)rates, (void)history, (void)changed;  // kept alive with the list
       engine->append(list, from, out->data(), batch, accumulate);
     });
   }
@@ -93,7 +98,11 @@ class ScheduleOf final : public Schedule {
     check_process();
     if (steps < 1) return;
     const DeviceFunctions& device = device_functions();
-    device.use(device_);
+    const Using use(device_);
+    if (device.capturing(stream_))
+      throw DeviceError(
+          "the stream is captured: a network's steps cannot become part of another graph, calls of its "
+          "projections can");
     if (list_.empty() || version() != version_) {
       forget_graphs();
       list_.clear();
@@ -133,16 +142,17 @@ class ScheduleOf final : public Schedule {
     return sum;
   }
 
+  // On the own stream: the caller's may be the legacy one, which cannot be captured.
   Graph captured(Index steps) {
     const DeviceFunctions& device = device_functions();
-    device.begin_capture(stream_);
+    device.begin_capture(own_);
     try {
-      for (Index step = 0; step < steps; ++step) run_launches(list_, stream_);
+      for (Index step = 0; step < steps; ++step) run_launches(list_, own_);
     } catch (...) {
-      device.abandon_capture(stream_);
+      device.abandon_capture(own_);
       throw;
     }
-    return device.end_capture(stream_);
+    return device.end_capture(own_);
   }
 
   void forget_graphs() {
@@ -155,7 +165,7 @@ class ScheduleOf final : public Schedule {
   double dt_;
   int device_;
   Memory counter_;
-  Stream stream_;
+  Stream own_, stream_;
   std::vector<std::function<void(std::vector<Launch>&)>> items_;
   std::vector<std::shared_ptr<Engine>> engines_;
   std::vector<Launch> list_;
@@ -169,9 +179,18 @@ void run_launches(const std::vector<Launch>& list, Stream stream) {
   for (const Launch& launch : list) device_functions().launch(launch, stream);
 }
 
-std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int device) {
-  if (dtype == DType::float32) return std::make_unique<ScheduleOf<float>>(dt, device);
-  return std::make_unique<ScheduleOf<double>>(dt, device);
+Launch copy_launch(DType dtype, const void* from, void* to, Index elements) {
+  const auto make = [&](auto one) {
+    using T = decltype(one);
+    const CopyParameters<T> p{static_cast<const T*>(from), static_cast<T*>(to), nullptr, elements, 1};
+    return make_launch(plan::flat_launch(plan::instance<T>("copy"), elements), p);
+  };
+  return dtype == DType::float32 ? make(0.0f) : make(0.0);
+}
+
+std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int device, std::optional<Stream> stream) {
+  if (dtype == DType::float32) return std::make_unique<ScheduleOf<float>>(dt, device, stream);
+  return std::make_unique<ScheduleOf<double>>(dt, device, stream);
 }
 
 }  // namespace weightsharing::cuda

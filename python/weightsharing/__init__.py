@@ -9,6 +9,7 @@ from .distributions import Normal, Uniform
 from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
+from .inputs import MoviePopulation, TimedArray
 from .models import LeakyIntegrator
 from .monitors import Monitor
 from .network import (
@@ -32,6 +33,7 @@ from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
+from .videos import VideoPopulation
 from .views import PopulationView
 
 __version__ = "0.1.0"
@@ -45,6 +47,7 @@ __all__ = [
     "LeakyIntegrator",
     "Monitor",
     "MovieError",
+    "MoviePopulation",
     "Network",
     "Neuron",
     "Normal",
@@ -57,8 +60,10 @@ __all__ = [
     "SharedProjection",
     "StateError",
     "Synapse",
+    "TimedArray",
     "Uniform",
     "Variable",
+    "VideoPopulation",
     "__version__",
     "add_function",
     "backends",

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .arguments import whole_number
 from .description import Shape
+from .device_arrays import is_device_array
 
 Array = NDArray[Any]
 
@@ -28,6 +29,11 @@ def real_array(name: str, values: Any) -> Array:
         raise TypeError(
             f"{name} is a masked array; expected every number. Fill in those that are missing first, for "
             "example with .filled(0.0)."
+        )
+    if is_device_array(values):
+        raise TypeError(
+            f"{name} lies on a CUDA device; expected an array of the host. Copy it first, with .get() (CuPy) or "
+            ".cpu() (torch)."
         )
     try:
         array = np.asarray(values)

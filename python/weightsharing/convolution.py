@@ -25,7 +25,7 @@ class Convolution(BaseProjection):
 
     Parameters
     ----------
-    pre, post, target, psp, operation, name, backend, threads
+    pre, post, target, psp, operation, name, backend, threads, device
         As for `BaseProjection`.
 
     Examples

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -17,12 +17,23 @@ from numpy.typing import DTypeLike
 
 from .arguments import finite_number, positive_number, whole_number
 from .arrays import Array, converted
-from .backends import make_runner, thread_count, usable_backend
-from .backends.cuda import CudaRunner
+from .backends import (
+    Target,
+    check_stream_device,
+    checked_target,
+    get_num_threads,
+    make_runner,
+    usable_gpus,
+    why_no_gpu,
+)
+from .backends.choice import Work, choose
+from .backends.cuda import CudaRunner, device_array_view
+from .backends.reference import least_work
 from .callbacks import Callback
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
 from .constants import forget_constants
 from .description import Shape
+from .device_arrays import current_stream
 from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
 from .monitors import Monitor, begin_all
@@ -31,9 +42,10 @@ from .persistence import load as load_network
 from .persistence import save as save_network
 from .population import Population, checked_dtype
 from .progress import progress_bar
-from .schedule import NotFinite, Runner, Schedule
+from .schedule import NotFinite, Recording, Runner, Schedule
 
 if TYPE_CHECKING:
+    from .inputs import MoviePopulation
     from .projection import BaseProjection, Synapse
     from .summary import Summary
     from .views import PopulationView
@@ -58,7 +70,8 @@ class Network(NotCopyable):
     seed : int, optional
         For everything drawn: weights, rates, noise. Default: another one each time.
     backend : str
-        Name of a backend (`backends`), or ``'auto'``.
+        Name of a backend (`backends`), or ``'auto'``: a GPU where one can be used and a step is large enough to
+        gain by it, else the CPU. ``describe()["backend_reason"]`` of a projection says why.
     threads : int, optional
         For the CPU backend; default: `get_num_threads`.
     batch : int, optional
@@ -71,10 +84,15 @@ class Network(NotCopyable):
         `first_trial` is b.
     check_finite : bool
         Whether to stop with an error after the first step that leaves NaN or infinity in a variable.
+    device : int, optional
+        For a GPU: its number; default: that of `stream`, else 0.
+    stream : int or stream, optional
+        For a GPU: CUDA stream that all steps run on, as an address, a stream of CuPy or torch, or anything with
+        ``__cuda_stream__``. Default: one of its own. `simulate` returns when the steps are done in any case.
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, IndexError
         If an argument is not as described.
 
     Examples
@@ -99,16 +117,17 @@ class Network(NotCopyable):
         *,
         backend: str = "auto",
         threads: int | None = None,
+        device: int | None = None,
+        stream: Any = None,
         batch: int | None = None,
         update: UpdateOrder = "synchronous",
         first_trial: int = 0,
         check_finite: bool = False,
     ) -> None:
-        usable_backend(backend)
+        asked = checked_target("auto" if backend is None else backend, threads, device, stream)
         self._dt = positive_number("dt", dt)
         self._dtype = checked_dtype(dtype)
-        self._backend, self._threads = backend, thread_count(threads)
-        self._backend_by_name = backend != "auto"
+        self._given = self._asked = asked  # for the network; with what compile() was given
         self._batch = None if batch is None else _count("batch", batch, 1)
         self._first_trial = _count("first_trial", first_trial, 0)
         if update not in get_args(UpdateOrder):
@@ -122,7 +141,8 @@ class Network(NotCopyable):
         self._set_seed(seed)
         self._populations: list[Population] = []
         self._projections: list[BaseProjection] = []
-        self._compiled_for: tuple[str, int | None] | None = None
+        self._compiled_for: Target | None = None
+        self._reason = ""  # why this backend
         self._runner: Runner | None = None
         self._histories: tuple[History, ...] = ()
         self._initial: dict[Population, dict[str, Array]] = {}
@@ -351,6 +371,10 @@ class Network(NotCopyable):
         if population.network is not self:
             raise ValueError(f"{population!r} belongs to another network; create it in this one.")
 
+    def _forget_population(self, population: Population) -> None:
+        """Take back the registration of one that turned out to be wrong."""
+        self._populations.remove(population)
+
     def _check_open(self, action: str) -> None:
         if self._compiled_for is not None:
             raise StateError(f"cannot {action}: the network is compiled already. Do so before compile().")
@@ -394,7 +418,13 @@ class Network(NotCopyable):
 
     # --- Running ---
 
-    def compile(self, backend: str | None = None, threads: int | None = None) -> None:
+    def compile(
+        self,
+        backend: str | None = None,
+        threads: int | None = None,
+        device: int | None = None,
+        stream: Any = None,
+    ) -> None:
         """Prepare the network for simulation; nothing can be added any more.
 
         The values of this moment are those that `reset` restores. Called again, it starts over from the
@@ -402,27 +432,29 @@ class Network(NotCopyable):
 
         Parameters
         ----------
-        backend, threads
+        backend, threads, device, stream
             As for `Network`; default: those of the network.
 
         Raises
         ------
         StateError
             If a projection is not connected.
-        TypeError, ValueError
+        TypeError, ValueError, IndexError
             If an argument is not as described, the populations differ in dtype, or a projection asks for
-            another backend by name.
+            another backend or device.
         """
-        kind = (
-            usable_backend(self._backend if backend is None else backend),
-            self._threads if threads is None else thread_count(threads),
-        )
-        by_name = (self._backend if backend is None else backend) != "auto"
-        self._check_uniform(kind[0])
+        asked = checked_target(backend, threads, device, stream).over(self._given)
+        for projection in self._projections:
+            projection._connected()
+        target, reason = self._chosen(asked)
+        self._check_uniform(target)
         for population in self._populations:
+            population._check_shown()
             population._fetch_all()
-        self._prepare(kind)
-        self._compiled_for, self._backend_by_name = kind, by_name
+        self._prepare(target)
+        self._compiled_for, self._asked, self._reason = target, asked, reason
+        for projection in self._projections:
+            projection._forget_other_executors(target)
         self._initial = {
             population: {name: population._array(name).copy() for name in population._declared()}
             for population in self._populations
@@ -430,14 +462,14 @@ class Network(NotCopyable):
         self._initial_draws = self._random_generator.bit_generator.state
         self._restart()
 
-    def _prepare(self, kind: tuple[str, int | None]) -> None:
-        """Write the schedule and make what runs it, on a backend with so many threads."""
-        executors = {one: one._ready_executors(kind) for one in self._projections}
+    def _prepare(self, target: Target) -> None:
+        """Write the schedule and make what runs it."""
+        executors = {one: one._ready_executors(target) for one in self._projections}
         compiled = compile_steps(
             self._populations, self._projections, executors, self._update, self._dt, self._check_finite
         )
         schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
-        self._runner = make_runner(schedule, *kind)
+        self._runner = make_runner(schedule, target)
         self._histories = compiled.histories
 
     def simulate(self, duration: float, progress: bool = False) -> None:
@@ -472,6 +504,119 @@ class Network(NotCopyable):
             If the network is not compiled.
         """
         self._run(1)
+
+    def run(self, movie: Any, output: Any = None, progress: bool = False) -> Any:
+        """Show a whole movie, one frame in each step, and return what populations made of it.
+
+        A second movie continues where the first one ended: histories, delays and variables carry over, so a
+        movie that is cut into pieces gives the same as the whole. Only the histories ``'mean'``, ``'mirror'``
+        and ``'full_copy'`` are made from the movie that is given at step 0.
+
+        Parameters
+        ----------
+        movie : array_like, or dict
+            For the network's only `MoviePopulation`: (frames, \\*geometry), in a network with a batch also
+            (frames, batch, \\*geometry), or whatever else `set_movie` takes and has a known number of frames.
+            A dict gives one movie to each of several populations, all with the same number of frames.
+        output : Population, or sequence of Population, optional
+            Whose rates to return.
+        progress : bool
+            Whether to show a progress bar; needs tqdm.
+
+        Returns
+        -------
+        ndarray (frames, \\*geometry), or (frames, batch, \\*geometry)
+            Rates of `output` at the end of each step; a list of such arrays for a sequence of populations, None
+            without `output`.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        TypeError, ValueError
+            If the movie does not fit the population, `output` is not as described, or a projection asks for a
+            history made from a movie and its pre population shows none. Nothing has changed then.
+        FloatingPointError, ImportError
+            As for `simulate`.
+
+        Notes
+        -----
+        The movie stays that of the population: after `reset` it begins again.
+        """
+        from .inputs import Timetable
+
+        self._check_compiled()
+        movies = {shown: shown._whole_movie(one) for shown, one in self._movies(movie).items()}
+        lengths = {len(frames) for frames in movies.values()}
+        if len(lengths) > 1:
+            listed = ", ".join(f"{one.name!r}: {len(frames)}" for one, frames in movies.items())
+            raise ValueError(
+                f"movie: the movies differ in their number of frames ({listed}); cut them alike."
+            )
+        single = isinstance(output, Population)
+        recorded = self._checked_outputs([output] if single else [] if output is None else output)
+        if self._steps_done == 0:
+            self._fill_from(movies)
+        steps = lengths.pop()
+        first, before = self._steps_done, [(one, one._shown_state()) for one in movies]
+        for shown, frames in movies.items():
+            shown._set_shown(Timetable(frames, 0.0, "every"), first)
+        recordings = [
+            Recording(rates, None, np.empty((steps, len(rates), rates[0].size), rates.dtype), first, 1)
+            for rates in (one._array("r") for one in recorded)
+        ]
+        try:
+            self._run(steps, progress, recordings, histories_known=True)
+        except BaseException:
+            if self._steps_done == first:
+                for shown, state in before:
+                    shown._restore_shown(state)
+            raise
+        results = [
+            recording.rows.reshape(steps, *one._outer(one.geometry))
+            for one, recording in zip(recorded, recordings, strict=True)
+        ]
+        return results[0] if single else None if output is None else results
+
+    def _movies(self, movie: Any) -> dict[MoviePopulation, Any]:
+        """Which population is to show which movie."""
+        from .inputs import MoviePopulation
+
+        showing = [one for one in self._populations if isinstance(one, MoviePopulation)]
+        if not isinstance(movie, Mapping):
+            if len(showing) != 1:
+                raise ValueError(
+                    f"movie: the network has {len(showing)} populations that show movies; expected one, or a dict "
+                    "{population: movie}."
+                )
+            return {showing[0]: movie}
+        if not movie:
+            raise ValueError("movie is an empty dict; expected {population: movie}.")
+        for key in movie:
+            if key not in showing:
+                raise ValueError(f"movie: {key!r} is no MoviePopulation of this network.")
+        return dict(movie)
+
+    def _checked_outputs(self, output: Any) -> list[Population]:
+        if not isinstance(output, Sequence) or not all(isinstance(one, Population) for one in output):
+            raise TypeError(f"output is {output!r}; expected a population, or a sequence of populations.")
+        for one in output:
+            self._check_member(one)
+        return list(output)
+
+    def _fill_from(self, movies: Mapping[MoviePopulation, Array]) -> None:
+        """Fill the histories that are made from a whole movie."""
+        filled = []
+        for history in self._histories_of_movies():
+            movie = next((frames for one, frames in movies.items() if one is history.population), None)
+            if movie is None:
+                raise ValueError(
+                    f"history={history.policy!r} of {history.population.name!r} is made from a whole movie, and this "
+                    "population shows none; choose another history."
+                )
+            filled.append((history.array, history.initial(movie)))
+        for array, values in filled:
+            self._fill(array, values)
 
     def every(self, period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
         """Decorate a function that is called between steps, whenever a period of simulated time has passed.
@@ -547,8 +692,10 @@ class Network(NotCopyable):
         for monitor in self._monitors:
             monitor._reset()
         self._pushed.clear()
+        for population in self._populations:
+            population._show_again()
         for history in self._histories:
-            if not (isinstance(history.policy, str) and history.policy in OF_MOVIES):
+            if history not in self._histories_of_movies():
                 self._fill(history.array, history.initial())
 
     def push_state(self) -> None:
@@ -629,13 +776,16 @@ class Network(NotCopyable):
         """A copy of everything that a run changes."""
         arrays = [self._fetch(array) for array in self._state_arrays()]
         draws = self._random_generator.bit_generator.state
-        return _State([(array, array.copy()) for array in arrays], self._steps_done, draws)
+        shown = [(population, population._shown_state()) for population in self._populations]
+        return _State([(array, array.copy()) for array in arrays], self._steps_done, draws, shown)
 
     def _restore(self, state: _State) -> None:
         for array, values in state.values:
             self._fill(array, values)
         self._steps_done = state.steps_done
         self._random_generator.bit_generator.state = state.draws
+        for population, shown in state.shown:
+            population._restore_shown(shown)
 
     def _state_arrays(self) -> list[Array]:
         """Every array that a run changes: values, sums, histories."""
@@ -669,6 +819,28 @@ class Network(NotCopyable):
             [distribution.sample(shape, np.random.default_rng([words, trial])) for trial in trials]
         )
 
+    def _assign_on_device(self, array: Array, name: str, values: Any, shape: Shape) -> None:
+        """Assign an array of a CUDA device to one of a population, within the device."""
+        if not isinstance(self._runner, CudaRunner):
+            raise TypeError(
+                f"{name}: the array lies on a CUDA device, and the network is not compiled for one; copy it to the "
+                "host first, with .get() (CuPy) or .cpu() (torch)."
+            )
+        stream = current_stream(values)
+        view = device_array_view(name, values, stream)
+        if view.dtype != array.dtype:
+            raise TypeError(
+                f"{name} has dtype {view.dtype}; expected {array.dtype}, as nothing is converted there."
+            )
+        if view.shape not in (shape, array.shape):
+            raise ValueError(f"{name} has the shape {view.shape}; expected {shape}.")
+        if view.device not in (None, self._runner.device):
+            raise ValueError(
+                f"{name} lies on device {view.device}, the network on device {self._runner.device}."
+            )
+        if not self._runner.assign_on_device(array, view, stream):
+            raise ValueError(f"{name} is not on the device: nothing in a step uses it.")
+
     def _fill(self, array: Array, values: Any) -> None:
         """Assign to an array of a population or history."""
         array[...] = values
@@ -685,13 +857,19 @@ class Network(NotCopyable):
             self._random_generator.bit_generator.state = before
             raise
 
-    def _run(self, steps: int, progress: bool = False) -> None:
+    def _run(
+        self,
+        steps: int,
+        progress: bool = False,
+        recordings: Sequence[Recording] = (),
+        histories_known: bool = False,
+    ) -> None:
         """Run some steps, in pieces: callbacks come in between, a movie may arrive frame by frame."""
         self._check_compiled()
         if self._run_end is not None:
             raise StateError("a function called between the steps of a run cannot begin another run.")
         first, end = self._steps_done, self._steps_done + steps
-        if steps and first == 0:
+        if steps and first == 0 and not histories_known:
             self._check_histories_known()
         show = progress_bar(steps) if progress else None
         streaming = any(population._streams for population in self._populations)
@@ -703,7 +881,7 @@ class Network(NotCopyable):
                 upto = min(self._call_back(), end)
                 if show is not None:
                     upto = min(upto, self._steps_done + show.piece())
-                self._run_piece(upto)
+                self._run_piece(upto, recordings)
                 if show is not None:
                     show.advance(self._steps_done - first)
         except MovieError:
@@ -718,16 +896,16 @@ class Network(NotCopyable):
             if show is not None:
                 show.close()
 
-    def _run_piece(self, upto: int) -> None:
+    def _run_piece(self, upto: int, recordings: Sequence[Recording]) -> None:
         """Run to a step at most, less if a movie has fewer frames ready."""
         runner = self._check_compiled()
         for population in self._populations:
             upto = min(upto, population._show(self._steps_done, upto))
         for projection in self._projections:
             projection._ready_executors()
-        recordings = [one for monitor in self._monitors for one in monitor._recordings()]
+        kept = [*recordings, *(one for monitor in self._monitors for one in monitor._recordings())]
         try:
-            runner.run(self._steps_done, upto - self._steps_done, recordings)
+            runner.run(self._steps_done, upto - self._steps_done, kept)
         except NotFinite as found:
             raise self._not_finite(found, self._steps_done + runner.done) from None
         finally:
@@ -745,13 +923,15 @@ class Network(NotCopyable):
             )
         return upcoming
 
+    def _histories_of_movies(self) -> list[History]:
+        return [one for one in self._histories if isinstance(one.policy, str) and one.policy in OF_MOVIES]
+
     def _check_histories_known(self) -> None:
-        for history in self._histories:
-            if isinstance(history.policy, str) and history.policy in OF_MOVIES:
-                raise StateError(
-                    f"history={history.policy!r} of {history.population.name!r} is made from a whole movie: "
-                    "begin with run(movie), or choose another history."
-                )
+        for history in self._histories_of_movies():
+            raise StateError(
+                f"history={history.policy!r} of {history.population.name!r} is made from a whole movie: "
+                "begin with run(movie), or choose another history."
+            )
 
     def _not_finite(self, found: NotFinite, steps: int) -> FloatingPointError:
         values = self._fetch(found.check.values)
@@ -767,10 +947,45 @@ class Network(NotCopyable):
             raise StateError("the network is not compiled; call compile() first.")
         return self._runner
 
-    @property
-    def _kind_in_use(self) -> tuple[str, int | None]:
-        """Backend and threads: those compiled for, before that those of the network."""
-        return self._compiled_for or (usable_backend(self._backend), self._threads)
+    def _chosen(self, asked: Target) -> tuple[Target, str]:
+        """Return where to run what was asked for, everything decided, and the reason."""
+        reason = "asked for by name"
+        if asked.backend == "auto":
+            own = [projection._given for projection in self._projections]
+            named = [one.backend for one in own if one.backend not in (None, "auto")]
+            asks_for_gpu = any(one.device is not None for one in (asked, *own)) or asked.stream is not None
+            backend, reason = choose(
+                self._work(),
+                asked.threads or get_num_threads(),
+                usable_gpus,
+                why_no_gpu,
+                [name for name in named if name is not None],
+                asks_for_gpu,
+            )
+            asked = Target(backend).over(asked)
+        if asked.on_gpu:
+            of_stream = None if asked.stream is None else asked.stream.device
+            device = next(number for number in (asked.device, of_stream, 0) if number is not None)
+            if asked.stream is not None:
+                check_stream_device(asked.stream, device)
+            asked = replace(asked, device=device)
+        return asked, reason
+
+    def _work(self) -> Work:
+        """What one step moves and computes at least."""
+        work, dtype = Work(0.0, 0.0, 0), self._run_dtype()
+        for projection in self._projections:
+            taps = projection._time_taps or 1
+            moved, computed = least_work(projection._connected(), dtype)
+            work += Work(moved * taps * self._trials, computed * taps * self._trials, taps)
+        for population in self._populations:
+            neuron = population.neuron_type
+            if neuron is not None and neuron.steps:
+                program = neuron.program()
+                arrays = len(program.inputs) + len(program.outputs)
+                units = population.size * self._trials
+                work += Work(dtype.itemsize * units * arrays, units * len(program.code), 1)
+        return work
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is None:
@@ -783,15 +998,20 @@ class Network(NotCopyable):
 
     # --- The schedule ---
 
-    def _check_uniform(self, backend: str) -> None:
-        """Raise unless all projections are connected, and all of one dtype and backend."""
+    def _check_uniform(self, target: Target) -> None:
+        """Raise unless all projections are of one dtype, backend and device."""
         for projection in self._projections:
-            projection._connected()
-            own = projection._backend
-            if own is not None and own != backend:
+            own = projection._given
+            if own.backend not in (None, "auto", target.backend):
                 raise ValueError(
-                    f"{projection!r} asks for the backend {own!r}, the network is compiled for {backend!r}; "
-                    "leave one of them out."
+                    f"{projection!r} asks for the backend {own.backend!r}, the network is compiled for "
+                    f"{target.backend!r}; leave one of them out."
+                )
+            if own.device not in (None, target.device):
+                where = f"device {target.device}" if target.on_gpu else f"the backend {target.backend!r}"
+                raise ValueError(
+                    f"{projection!r} asks for device {own.device}, the network is compiled for {where}; leave one of "
+                    "them out."
                 )
         if len({population.dtype for population in self._populations}) > 1:
             listed = ", ".join(f"{one.name!r}: {one.dtype}" for one in self._populations)
@@ -820,11 +1040,12 @@ def _count(name: str, value: Any, least: int) -> int:
 
 @dataclass(frozen=True)
 class _State:
-    """Copies of arrays, with the arrays that they belong to."""
+    """Copies of arrays, with the arrays that they belong to, and where movies stand."""
 
     values: list[tuple[Array, Array]]
     steps_done: int
     draws: Any
+    shown: list[tuple[Population, Any]]
 
 
 _default = Network()
@@ -874,9 +1095,11 @@ def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | N
     network._dt, network._dtype = new_dt, new_dtype
 
 
-def compile(backend: str | None = None, threads: int | None = None) -> None:
+def compile(
+    backend: str | None = None, threads: int | None = None, device: int | None = None, stream: Any = None
+) -> None:
     """Compile the default network; see `Network.compile`."""
-    _default.compile(backend, threads)
+    _default.compile(backend, threads, device, stream)
 
 
 def simulate(duration: float, progress: bool = False) -> None:

@@ -284,10 +284,10 @@ def load(network: Network, path: Path) -> None:
         for projection in network.projections:
             present = projection._description
             if isinstance(present, SynapsesDescription) and present.column is column:
-                projection._description = dataclasses.replace(
+                same = dataclasses.replace(
                     present, row_start=description.row_start, column=description.column
                 )
-                projection._executors = []
+                projection._reconnect(same)
     network._seed, network._first_trial = loaded.seed, loaded.first_trial
     for array, values in loaded.state:
         network._fill(array, values)

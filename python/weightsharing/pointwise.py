@@ -21,7 +21,7 @@ class PointwiseProjection(BaseProjection):
     ----------
     pre, post : Population
         With as many units.
-    target, name, backend, threads
+    target, name, backend, threads, device
         As for `BaseProjection`.
     weight : float, array_like, Uniform or Normal
         One for all, or one per unit (\\*post).
@@ -62,8 +62,9 @@ class PointwiseProjection(BaseProjection):
         name: str | None = None,
         backend: str | None = None,
         threads: int | None = None,
+        device: int | None = None,
     ) -> None:
-        super().__init__(pre, post, target, DEFAULT_PSP, "sum", name, backend, threads)
+        super().__init__(pre, post, target, DEFAULT_PSP, "sum", name, backend, threads, device)
         try:
             self._connect_units(weight, delays, history)
         except BaseException:

@@ -19,7 +19,7 @@ class Pooling(BaseProjection):
 
     Parameters
     ----------
-    pre, post, target, name, backend, threads
+    pre, post, target, name, backend, threads, device
         As for `BaseProjection`.
     psp : str
         Contribution of one unit, an expression of ``pre.r`` alone.
@@ -46,8 +46,9 @@ class Pooling(BaseProjection):
         name: str | None = None,
         backend: str | None = None,
         threads: int | None = None,
+        device: int | None = None,
     ) -> None:
-        super().__init__(pre, post, target, psp, operation, name, backend, threads)
+        super().__init__(pre, post, target, psp, operation, name, backend, threads, device)
 
     @staticmethod
     def _parse_psp(psp: str) -> Expression:

@@ -13,6 +13,7 @@ from .arguments import finite_number, whole_number
 from .arrays import Array, converted, frozen, real_array, shaped_array
 from .constants import Constant
 from .description import Shape
+from .device_arrays import is_device_array
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
@@ -48,6 +49,8 @@ class Population(NotCopyable):
         Rates, an array (\\*geometry), in a network with a batch (batch, \\*geometry). Reading gives a
         read-only copy. Assign a number for all units, an array of this shape, or a distribution (`Uniform`,
         `Normal`); seen from the next step on. With a batch, an array (\\*geometry) is taken for every trial.
+        In a network compiled for a GPU also an array on that device (CuPy, torch), which is not copied through
+        the host.
 
     Every variable and parameter of the neuron is an attribute of this kind; one that is common to the whole
     population is a number. An index, such as ``pop[2:5, :]``, gives a `PopulationView` of some units.
@@ -338,13 +341,14 @@ class Population(NotCopyable):
         Returns
         -------
         array of shape (batch, \\*geometry), 1 without a batch
-            With ``__cuda_array_interface__``, as CuPy's and torch's functions take it. What is written to it
-            counts as assigned. It is up to date until the next assignment from Python.
+            With ``__cuda_array_interface__`` and DLPack, as CuPy's and torch's functions take it. What is
+            written to it counts as assigned, once it is done: wait for your stream before the next step, or
+            give the network that stream. It is up to date until the next assignment from Python.
 
         Raises
         ------
         StateError
-            If the network is not compiled for the backend ``'cuda'``.
+            If the network is not compiled for a GPU.
         ValueError
             If there is no such variable, or the step does not use it.
         """
@@ -376,6 +380,12 @@ class Population(NotCopyable):
         return frozen(values.copy()) if shape else values.item()
 
     def _assign(self, name: str, values: Any) -> None:
+        if is_device_array(values):
+            self._check_assignable_on_device(name)
+            self._network._assign_on_device(
+                self._array(name), name, values, self._outer(self._own_shape(name))
+            )
+            return
         self._assign_all({name: values})
 
     def _assign_all(self, values: Mapping[str, Any], view: PopulationView | None = None) -> None:
@@ -443,6 +453,13 @@ class Population(NotCopyable):
         """A shape as the user sees it: with the batch axis if the network has one."""
         return shape if self._network.batch is None else (self._network.batch, *shape)
 
+    def _check_assignable_on_device(self, name: str) -> None:
+        if self._neuron is not None and name in self._neuron.parameters:
+            raise TypeError(
+                f"{name} is a parameter, which is checked on the host when it is assigned; copy the values there "
+                "first, with .get() (CuPy) or .cpu() (torch)."
+            )
+
     def _locality(self, name: str) -> str:
         declared = self._declared()[name]
         return "local" if declared is None else declared.locality
@@ -498,6 +515,18 @@ class Population(NotCopyable):
         if self._network._compiled_for is not None and self._neuron is not None:
             present = {key: self._network._fetch(self._array(key)) for key in self._neuron.parameters}
             self._neuron.check_divisors(present | {name: value}, (name,))
+
+    def _check_shown(self) -> None:
+        """Raise if what is shown does not fit the network that is about to be compiled."""
+
+    def _show_again(self) -> None:
+        """Begin again at step 0."""
+
+    def _shown_state(self) -> Any:
+        """What `_restore_shown` needs to show the same again."""
+
+    def _restore_shown(self, state: Any) -> None:
+        """Show what was shown, counted from the same step."""
 
     def _fetch_all(self) -> None:
         """Bring all values up to date, before another runner takes them over."""

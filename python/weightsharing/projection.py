@@ -12,8 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 from . import _core, connectors
 from .arguments import finite_number, positive_number, whole_number
 from .arrays import Array, check_output, converted, frozen, real_array, shaped_array
-from .backends import make_executor, thread_count, usable_backend
-from .backends.cuda import CudaExecutor
+from .backends import Target, check_stream_device, checked_target, make_executor, usable_gpus
+from .backends.cuda import CudaExecutor, capturing, device_array_view, why_not_cuda
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
 from .compilation import HISTORIES
 from .description import (
@@ -24,7 +24,7 @@ from .description import (
     SharedDescription,
     SynapsesDescription,
 )
-from .device_arrays import current_stream, device_view, empty_like, is_device_array
+from .device_arrays import current_stream, device_stream, empty_like, is_device_array
 from .distributions import Normal, Uniform
 from .errors import NotCopyable, StateError
 from .expressions import Expression, parse_psp
@@ -35,6 +35,9 @@ from .schedule import Executor
 Self = TypeVar("Self", bound="BaseProjection")
 
 DEFAULT_PSP = "w*pre.r"
+
+# Backend, threads or device, and whether for calls on a device.
+ExecutorKey = tuple[str | None, int, bool]
 
 
 class Report(dict[str, object]):
@@ -86,6 +89,8 @@ class BaseProjection(NotCopyable):
         Where calls of the projection are computed; default: as its network.
     threads : int, optional
         For the CPU backend; default: as its network.
+    device : int, optional
+        For a GPU: its number; default: as its network, and in a call where the arrays lie.
 
     Raises
     ------
@@ -105,6 +110,7 @@ class BaseProjection(NotCopyable):
         name: str | None = None,
         backend: str | None = None,
         threads: int | None = None,
+        device: int | None = None,
     ) -> None:
         for role, population in (("pre", pre), ("post", post)):
             if not isinstance(population, Population):
@@ -127,8 +133,8 @@ class BaseProjection(NotCopyable):
                 f"operation is {operation!r}; expected one of {', '.join(map(repr, OPERATIONS))}."
             )
         self._psp = self._parse_psp(psp)
-        self._backend = None if backend is None else usable_backend(backend)
-        self._threads = thread_count(threads)
+        self._given = checked_target(backend, threads, device, None)
+        checked_target(self._given.over(pre.network._asked).backend, None, device, None)  # of the network
         self._pre, self._post, self._target, self._operation = pre, post, target, operation
         self._description: Description | None = None
         self._weights: Weights | None = None
@@ -136,9 +142,11 @@ class BaseProjection(NotCopyable):
         self._delays: float | Array = 0.0
         self._history: Any = "zeros"
         self._time_taps: int | None = None  # of weights with a time axis
-        self._executors: list[Executor] = []
-        self._executor_kind: tuple[str, int | None] | None = None
-        self._executor_version = -1
+        self._merged = (Target(), Target(), Target())  # see _asked
+        self._executors: dict[
+            ExecutorKey, tuple[list[Executor], int]
+        ] = {}  # with the version of their weights
+        self._in_graphs: list[Executor] = []  # whose memory graphs of callers name
         self._name = pre.network._register_projection(self, name)
 
     @staticmethod
@@ -371,13 +379,18 @@ class BaseProjection(NotCopyable):
             report["extent"], report["stride"] = description.extent, description.stride
         for key, value in self._ready_executors()[0].describe().items():
             report.setdefault(key, value)
-        by_name = self._backend is not None or self.network._backend_by_name
-        report["backend_reason"] = (
-            "asked for by name" if by_name else "'auto' takes the CPU, which needs no copies to a device"
-        )
+        report["backend_reason"] = self._reason()
         return report
 
-    def __call__(self, r: Any, out: Any = None) -> Any:
+    def _reason(self) -> str:
+        """Why the executor that `describe` shows is on its backend."""
+        if self.network._compiled_for is not None:
+            return self.network._reason
+        if self._asked().backend == "auto":
+            return "'auto' takes the CPU for arrays of the host, which need no copies to a device there"
+        return "asked for by name"
+
+    def __call__(self, r: Any, out: Any = None, stream: Any = None) -> Any:
         """Compute the projection of plain arrays: no network, no delay, no compile() needed.
 
         Parameters
@@ -385,11 +398,16 @@ class BaseProjection(NotCopyable):
         r : array_like
             Rates, (\\*pre) or (batch, \\*pre); converted as assigned rates are. Without a copy when they are
             C-contiguous and of the projection's dtype. An array on a CUDA device (CuPy, torch, anything with
-            ``__cuda_array_interface__``) is computed there, on the current stream of its library, without
-            copies and without waiting; it must be C-contiguous and of the projection's dtype.
+            ``__cuda_array_interface__`` or DLPack) is computed there, without copies and without waiting; it
+            must be C-contiguous and of the projection's dtype.
         out : ndarray, optional
-            (\\*post) or (batch, \\*post): C-contiguous, writable, of the projection's dtype, apart from `r`.
-            Overwritten.
+            (\\*post) or (batch, \\*post): C-contiguous, writable, of the projection's dtype, apart from `r`, and
+            where `r` lies. Overwritten.
+        stream : int or stream, optional
+            For arrays on a device: the CUDA stream to use, as for `Network`; default: the current one of the
+            library that made `r`. While it is captured into a graph a call allocates nothing; call once before
+            with arrays of the same shape. The graph keeps the weights of its capture, and needs the projection
+            for as long as it is replayed.
 
         Returns
         -------
@@ -405,7 +423,11 @@ class BaseProjection(NotCopyable):
         """
         description = self._connected()
         if is_device_array(r):
-            return self._call_on_device(description, r, out)
+            return self._call_on_device(description, r, out, stream)
+        if stream is not None:
+            raise ValueError(
+                "stream is given, but r lies on the host; leave stream out, the call waits anyhow."
+            )
         rates = real_array("r", r)
         batch = rates.shape[:1] if rates.ndim == len(description.pre) + 1 else ()
         if rates.shape != (*batch, *description.pre):
@@ -423,20 +445,24 @@ class BaseProjection(NotCopyable):
             if rates.dtype != self.dtype:
                 rates = converted("r", rates, self.dtype)
             rates = np.require(rates, requirements=("C_CONTIGUOUS", "ALIGNED"))
-            self._ready_executor().run(
+            self._ready_executor(self._target_on_host()).run(
                 rates.reshape(trials, *description.pre), out.reshape(trials, *description.post), False
             )
         return out
 
-    def _call_on_device(self, description: Description, r: Any, out: Any) -> Any:
-        """Compute arrays that lie on a CUDA device, on the stream of their library, without waiting."""
-        executor = self._ready_executor()
-        if not isinstance(executor, CudaExecutor):
+    def _call_on_device(self, description: Description, r: Any, out: Any, stream: Any) -> Any:
+        """Compute arrays that lie on a CUDA device, without waiting."""
+        asked = self._asked()
+        if asked.backend != "auto" and not asked.on_gpu:
             raise ValueError(
-                "r lies on a CUDA device, but the projection is computed elsewhere; give the projection or its "
-                "network backend='cuda'."
+                f"r lies on a CUDA device, but the projection or its network asks for the backend "
+                f"{asked.backend!r}; give it backend='cuda' or 'auto'."
             )
-        rates = device_view("r", r)
+        if why_not_cuda():
+            raise ValueError(f"r lies on a CUDA device, but CUDA cannot be used here: {why_not_cuda()}.")
+        given = device_stream(stream)
+        address = current_stream(r) if given is None else given.address
+        rates = device_array_view("r", r, address)
         if rates.dtype != self.dtype:
             raise TypeError(
                 f"r has dtype {rates.dtype}; expected {self.dtype}, arrays on a device are not converted."
@@ -450,18 +476,22 @@ class BaseProjection(NotCopyable):
             raise TypeError(
                 f"out is a {type(out).__name__} of the host; expected an array on the device, as r is."
             )
-        result = device_view("out", out)
+        result = device_array_view("out", out, address)
         if (result.shape, result.dtype) != (shape, self.dtype) or result.read_only:
             kind = "read-only " if result.read_only else ""
             raise ValueError(
                 f"out is a {kind}{result.dtype} array of the shape {result.shape}; expected a writable {self.dtype} "
                 f"array of the shape {shape}."
             )
+        device = next(one for one in (asked.device, rates.device, result.device, 0) if one is not None)
         for name, view in (("r", rates), ("out", result)):
-            if view.device is not None and view.device != executor.engine.device:
+            if view.device not in (None, device):
                 raise ValueError(
-                    f"{name} lies on device {view.device}, the projection on device {executor.engine.device}."
+                    f"{name} lies on device {view.device}; expected device {device}, where "
+                    + ("the projection is." if asked.device is not None else "r lies.")
                 )
+        if given is not None:
+            check_stream_device(given, device)
         extent = rates.dtype.itemsize
         if (
             rates.address < result.address + prod(shape) * extent
@@ -469,8 +499,32 @@ class BaseProjection(NotCopyable):
         ):
             raise ValueError("out overlaps r; give an array of its own.")
         if prod(batch):
-            executor.engine.run_at(rates.address, result.address, prod(batch), False, current_stream(r))
+            target = Target("cuda", device=device)
+            if capturing(address, device) and not self._is_ready(target):
+                raise StateError(
+                    "the stream is captured, and the projection has nothing on the device yet or new weights: call "
+                    "it once with arrays of this shape before the capture."
+                )
+            executor = self._ready_executor(target)
+            assert isinstance(executor, CudaExecutor)
+            executor.run_on_device(rates, result, prod(batch), address)
         return out
+
+    def _asked(self) -> Target:
+        """What was asked for here or for the network; the choice may be open."""
+        of_network = self._pre._network._asked
+        if self._merged[0] is not of_network:
+            asked = on_host = self._given.over(of_network)
+            if asked.backend == "auto":  # arrays of the host stay there, unless a device is named
+                gpus = usable_gpus() if asked.device is not None else []
+                on_host = Target(gpus[0] if gpus else "cpu").over(asked)
+            self._merged = of_network, asked, on_host
+        return self._merged[1]
+
+    def _target_on_host(self) -> Target:
+        """Where arrays of the host are computed."""
+        self._asked()
+        return self._merged[2]
 
     # --- What the connect methods and the network use ---
 
@@ -504,23 +558,69 @@ class BaseProjection(NotCopyable):
         self._weights, self._geometry, self._description = weights, geometry, description
         return self
 
-    def _ready_executors(self, network_kind: tuple[str, int | None] | None = None) -> list[Executor]:
-        """Return the executors with the present weights, on the backend and threads of the network.
+    def _reconnect(self, description: Description) -> None:
+        """Take another description of the same kind and geometries; executors are made anew."""
+        for executors, _ in self._executors.values():
+            self._in_graphs += [one for one in executors if isinstance(one, CudaExecutor) and one.in_graph]
+        self._description, self._executors = description, {}
 
-        One for each tap along time, the newest first; a projection without time axis has one.
+    def _of_own_threads(self, target: Target) -> Target:
+        return dataclasses.replace(target, threads=self._given.threads or target.threads)
+
+    def _key(self, target: Target, called: bool) -> ExecutorKey:
+        """What tells executors apart. Calls on a GPU have their own: a step must not wait for their streams."""
+        if target.on_gpu:
+            return target.backend, target.device or 0, called
+        return target.backend, self._given.threads or target.threads or 0, False
+
+    def _is_ready(self, target: Target) -> bool:
+        """Whether a call would find an executor with the present weights."""
+        _, version = self._executors.get(self._key(target, True), (None, -2))
+        return version == self._version
+
+    @property
+    def _version(self) -> int:
+        return -1 if self._weights is None else self._weights.version
+
+    def _ready_executor(self, target: Target) -> Executor:
+        """Return the executor of a call with plain arrays."""
+        if self._time_taps is not None:
+            raise StateError(
+                f"{self!r} has a time axis: it reads a history, which only a network has; use simulate() or run()."
+            )
+        return self._ready_executors(target, called=True)[0]
+
+    def _ready_executors(self, target: Target | None = None, called: bool = False) -> list[Executor]:
+        """Return executors with the present weights: one for each tap along time, the newest step first.
+
+        Parameters
+        ----------
+        target
+            Everything decided; default: that of the compiled network, before that the one of calls.
+        called
+            Whether for a call, not for a step.
         """
         description = self._connected()
-        backend, threads = network_kind or self.network._kind_in_use
-        kind = (self._backend or backend, self._threads or threads)
-        if not self._executors or self._executor_kind != kind:
+        if target is None:
+            target = self.network._compiled_for
+            called = target is None
+        target = target or self._target_on_host()
+        key = self._key(target, called)
+        executors, version = self._executors.get(key, ([], -1))
+        if version != self._version and any(
+            isinstance(one, CudaExecutor) and one.in_graph for one in executors
+        ):
+            self._in_graphs += executors  # the graph keeps the weights that it was captured with
+            executors = []
+        if not executors:
+            target, version = self._of_own_threads(target), -1
             taps = range(self._time_taps or 1)
-            self._executors = [make_executor(description, self.dtype, *kind) for _ in taps]
-            self._executor_kind, self._executor_version = kind, -1
-        if self._weights is not None and self._executor_version != self._weights.version:
-            for lag, executor in enumerate(self._executors):
+            executors = [make_executor(description, self.dtype, target) for _ in taps]
+        if self._weights is not None and version != self._version:
+            for lag, executor in enumerate(executors):
                 executor.set_weights(self._weights_at(lag))
-            self._executor_version = self._weights.version
-        return self._executors
+        self._executors[key] = executors, self._version
+        return executors
 
     def _weights_at(self, lag: int) -> list[Array]:
         """The weights of one tap along time, or all of a projection without time axis."""
@@ -528,14 +628,10 @@ class BaseProjection(NotCopyable):
         arrays = self._weights.arrays
         return arrays if self._time_taps is None else [array[lag] for array in arrays]
 
-    def _ready_executor(self) -> Executor:
-        """The executor of a projection that plain arrays can be given to."""
-        executors = self._ready_executors()
-        if self._time_taps is not None:
-            raise StateError(
-                f"{self!r} has a time axis: it reads a history, which only a network has; use simulate() or run()."
-            )
-        return executors[0]
+    def _forget_other_executors(self, target: Target) -> None:
+        """Free what steps of an earlier compile used."""
+        used = self._key(target, False)
+        self._executors = {key: kept for key, kept in self._executors.items() if key == used or key[2]}
 
     def _synapse_values(self, synapses: SynapsesDescription, weights: Any, exact: bool) -> Array:
         """Return one weight per synapse: from a number, a distribution, one each, or a whole matrix.
@@ -612,7 +708,7 @@ class Projection(BaseProjection):
 
     Parameters
     ----------
-    pre, post, target, name, backend, threads
+    pre, post, target, name, backend, threads, device
         As for `BaseProjection`.
     synapse : Synapse, optional
         Its psp and operation; default: the sum of ``w*pre.r``.
@@ -627,11 +723,12 @@ class Projection(BaseProjection):
         name: str | None = None,
         backend: str | None = None,
         threads: int | None = None,
+        device: int | None = None,
     ) -> None:
         synapse = Synapse() if synapse is None else synapse
         if not isinstance(synapse, Synapse):
             raise TypeError(f"synapse is a {type(synapse).__name__}; expected a Synapse.")
-        super().__init__(pre, post, target, synapse.psp, synapse.operation, name, backend, threads)
+        super().__init__(pre, post, target, synapse.psp, synapse.operation, name, backend, threads, device)
 
     def connect_all_to_all(
         self, weights: Any, delays: float = 0.0, allow_self_connections: bool = False, history: Any = "zeros"

@@ -15,7 +15,7 @@ class SharedProjection(BaseProjection):
 
     Parameters
     ----------
-    pre, post, target, psp, operation, name, backend, threads
+    pre, post, target, psp, operation, name, backend, threads, device
         As for `BaseProjection`.
 
     Examples

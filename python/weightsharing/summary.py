@@ -21,7 +21,8 @@ class Summary:
     Attributes
     ----------
     settings : Report
-        Backend, threads, dtype, dt, batch, update order, and whether the network is compiled.
+        Backend (``'auto'`` where the choice is still open), threads, dtype, dt, batch, update order, and whether
+        the network is compiled.
     populations : list of Report
         For each: name, geometry, units, names of its parameters and variables, `weights` (parameters that are
         shared per filter, one value for each place on the last axis; those of single units and of the whole
@@ -35,17 +36,17 @@ class Summary:
     """
 
     def __init__(self, network: Network) -> None:
-        backend, threads = network._kind_in_use
+        target = network._compiled_for or network._asked
         self.settings = Report(
-            backend=backend,
+            backend=target.backend,
             dtype=network._run_dtype().name,
             dt=network.dt,
             batch=network.batch,
             update=network.update,
             compiled=network._compiled_for is not None,
         )
-        if backend == "cpu":
-            self.settings["threads"] = threads or get_num_threads()
+        if target.backend == "cpu":
+            self.settings["threads"] = target.threads or get_num_threads()
         owners: dict[int, str] = {}
         self.populations = [_population(one) for one in network.populations]
         self.projections = [_projection(one, owners) for one in network.projections]

@@ -207,6 +207,7 @@ struct Runtime {
   std::set<std::shared_ptr<Capture>> captures;
   std::map<const void*, size_t> dynamic_shared;  // of kernels that may have more than the default
   std::exception_ptr failure;                    // of a kernel, met by a call that nobody asks for its errors
+  int planted_failures = 0;                      // how many of the next kernels to run fail
 };
 
 // Never destroyed: what is destroyed at exit may still free device memory.
@@ -926,6 +927,10 @@ inline cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block,
                                      [](void* memory) { operator delete(memory); });
     memcpy(parameters.get(), arguments[0], trampoline.parameter_bytes);
     emulation::submit(emulation::stream_of(stream), [=] {
+      if (int& failures = emulation::runtime().planted_failures) {
+        --failures;
+        throw emulation::Error(std::string(trampoline.name) + ": planted failure");
+      }
       emulation::run(trampoline.name, trampoline.call, parameters.get(), grid, block, shared);
     });
   });

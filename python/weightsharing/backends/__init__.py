@@ -2,13 +2,16 @@
 
 ========== =========================================================================
 reference  NumPy, as plain as the specification: slow, the judge of the others
-cpu        compiled loops, vectorised and threaded; what ``'auto'`` means
+cpu        compiled loops, vectorised and threaded
 cuda       hand-written kernels on an NVIDIA GPU, state stays there
 ========== =========================================================================
+
+``'auto'`` takes one of the last two, see `choice.choose`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +19,50 @@ import numpy as np
 from .. import _core
 from ..arguments import whole_number
 from ..description import Description
+from ..device_arrays import DeviceStream, device_stream
 from ..schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
-from .cuda import CudaExecutor, CudaRunner, why_not_cuda
+from .cuda import CudaExecutor, CudaRunner, device_count, is_emulated, why_not_cuda
 from .reference import ReferenceExecutor, ReferenceRunner
+
+# Those that compute on a GPU, in the order in which 'auto' prefers them.
+GPU_BACKENDS = ("cuda",)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where something is computed; None where nothing was asked for.
+
+    Attributes
+    ----------
+    backend
+        Name of a backend, ``'auto'`` where the choice is still open.
+    threads
+        For the CPU backend.
+    device, stream
+        For a GPU: its number, and the stream that everything is launched on.
+    """
+
+    backend: str | None = None
+    threads: int | None = None
+    device: int | None = None
+    stream: DeviceStream | None = None
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the backend computes on a GPU."""
+        return self.backend in GPU_BACKENDS
+
+    def over(self, other: Target) -> Target:
+        """Return this target, and the other one's entries where this one has none that would apply."""
+        backend = self.backend or other.backend
+        on_host = backend is not None and backend != "auto" and backend not in GPU_BACKENDS
+        return Target(
+            backend,
+            self.threads or other.threads,
+            other.device if self.device is None and not on_host else self.device,
+            other.stream if self.stream is None and not on_host else self.stream,
+        )
 
 
 def backends() -> dict[str, str]:
@@ -33,8 +76,64 @@ def backends() -> dict[str, str]:
     return {"cpu": "usable", "cuda": why_not_cuda() or "usable", "reference": "usable"}
 
 
+def usable_gpus() -> list[str]:
+    """List the backends that ``'auto'`` may take for a GPU: those usable, the emulation is none."""
+    return [name for name in GPU_BACKENDS if backends()[name] == "usable" and not is_emulated()]
+
+
+def why_no_gpu() -> str:
+    """Say why ``'auto'`` has no GPU to take; an empty text if it has one."""
+    if usable_gpus():
+        return ""
+    return "the emulation is none" if is_emulated() else f"cuda: {why_not_cuda()}"
+
+
+def checked_target(backend: str | None, threads: int | None, device: int | None, stream: Any) -> Target:
+    """Check what a user asked for; None where nothing was.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        If an argument is not as described, cannot be used here, or does not fit the backend.
+    """
+    if backend is not None:
+        usable_backend(backend)
+    target = Target(backend, thread_count(threads), _checked_device(device), device_stream(stream))
+    if backend in (None, "auto", *GPU_BACKENDS):
+        if target.device is not None and target.stream is not None:
+            check_stream_device(target.stream, target.device)
+        return target
+    for name, value in (("device", device), ("stream", stream)):
+        if value is not None:
+            raise ValueError(
+                f"{name} is {value!r}, but the backend {backend!r} computes on the host; leave {name} out or choose "
+                f"backend='cuda'."
+            )
+    return target
+
+
+def _checked_device(device: int | None) -> int | None:
+    if device is None:
+        return None
+    number = whole_number("device", device)
+    why_not, count = why_not_cuda(), device_count()
+    if why_not:
+        raise ValueError(f"device is {number}, but this machine has no CUDA device to use: {why_not}.")
+    if not 0 <= number < count:
+        raise IndexError(f"device is {number}; this machine has {count} CUDA device(s), numbered from 0.")
+    return number
+
+
+def check_stream_device(stream: DeviceStream, device: int) -> None:
+    """Raise if a stream is known to belong to another device."""
+    if stream.device is not None and stream.device != device:
+        raise ValueError(
+            f"stream belongs to device {stream.device}; expected one of device {device}, where the arrays lie."
+        )
+
+
 def usable_backend(name: str) -> str:
-    """Return the backend that a name given by the user means.
+    """Return the name of a backend given by the user if it can be used here.
 
     Raises
     ------
@@ -42,7 +141,7 @@ def usable_backend(name: str) -> str:
         If there is no such backend, or it cannot be used here; the message says why.
     """
     if name == "auto":
-        return "cpu"
+        return name
     known = backends()
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"backend is {name!r}; expected 'auto' or one of {', '.join(map(repr, known))}.")
@@ -61,24 +160,22 @@ def thread_count(threads: int | None) -> int | None:
     return count
 
 
-def make_executor(
-    description: Description, dtype: np.dtype[Any], backend: str, threads: int | None
-) -> Executor:
-    """Make the executor of one projection; `backend` as `usable_backend` returns it."""
-    if backend == "reference":
+def make_executor(description: Description, dtype: np.dtype[Any], target: Target) -> Executor:
+    """Make the executor of one projection, on a backend that is chosen."""
+    if target.backend == "reference":
         return ReferenceExecutor(description, dtype)
-    if backend == "cuda":
-        return CudaExecutor(description, dtype)
-    return CpuExecutor(description, dtype, threads)
+    if target.backend == "cuda":
+        return CudaExecutor(description, dtype, target.device or 0)
+    return CpuExecutor(description, dtype, target.threads)
 
 
-def make_runner(schedule: Schedule, backend: str, threads: int | None) -> Runner:
-    """Make the runner of a network; the executors of its steps are of the same backend."""
-    if backend == "reference":
+def make_runner(schedule: Schedule, target: Target) -> Runner:
+    """Make the runner of a network; the executors of its steps are of the same target."""
+    if target.backend == "reference":
         return ReferenceRunner(schedule)
-    if backend == "cuda":
-        return CudaRunner(schedule)
-    return CpuRunner(schedule, threads)
+    if target.backend == "cuda":
+        return CudaRunner(schedule, target.device or 0, target.stream)
+    return CpuRunner(schedule, target.threads)
 
 
 def set_num_threads(threads: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..description import Description, PoolingDescription, SharedDescription
+from ..device_arrays import DeviceStream, DeviceView, device_view
 from ..expressions import OPCODES
 from ..schedule import ClearSum, Project, PushHistory, Recording, Schedule, Update
 from .cpu import core_geometry, core_program, core_psp
@@ -31,10 +32,18 @@ def module(name: str) -> Any:
         return str(error)
 
 
+def is_emulated() -> bool:
+    """Whether the kernels run on the CPU, in the emulation: for tests, and built for them only."""
+    return os.environ.get("WEIGHTSHARING_CUDA") == "emulated"
+
+
 def _module() -> Any:
-    # The emulation runs the kernels on the CPU: for tests, and built for them only.
-    emulated = os.environ.get("WEIGHTSHARING_CUDA") == "emulated"
-    return module("_cuda_emulated" if emulated else "_cuda")
+    return module("_cuda_emulated" if is_emulated() else "_cuda")
+
+
+def device_count() -> int:
+    """Return the number of CUDA devices; 0 where CUDA cannot be used."""
+    return 0 if why_not_cuda() else int(_module().device_count())
 
 
 def why_not_cuda() -> str:
@@ -45,10 +54,27 @@ def why_not_cuda() -> str:
     return str(found.why_not())
 
 
-class CudaExecutor:
-    """One connected projection on a CUDA device; arrays of the host are copied there and back."""
+def device_array_view(name: str, array: Any, stream: int) -> DeviceView:
+    """Look at an array on a device that will be used on a stream; see `device_view`."""
+    return device_view(name, array, _module(), stream)
 
-    def __init__(self, description: Description, dtype: Any) -> None:
+
+def capturing(stream: int, device: int) -> bool:
+    """Whether what is launched on a stream becomes part of a graph."""
+    return bool(_module().capturing(stream, device))
+
+
+class CudaExecutor:
+    """One connected projection on a CUDA device; arrays of the host are copied there and back.
+
+    Attributes
+    ----------
+    in_graph
+        Whether a call was captured into a graph of the caller, which then names the memory of the weights.
+    """
+
+    def __init__(self, description: Description, dtype: Any, device: int = 0) -> None:
+        self.in_graph = False
         self._dtype = np.dtype(dtype).name
         self._arrays: dict[int, tuple[Any, Any]] = {}  # by number of trials
         engine = _module().Engine
@@ -57,12 +83,12 @@ class CudaExecutor:
         if isinstance(description, SharedDescription):
             value = 0.0 if isinstance(description.padding, str) else description.padding
             self.engine = engine.shared(
-                geometry, description.operation, value, psp, self._dtype, description.algorithm
+                geometry, description.operation, value, psp, self._dtype, description.algorithm, device
             )
         elif isinstance(description, PoolingDescription):
-            self.engine = engine.pooling(geometry, description.operation, psp, self._dtype)
+            self.engine = engine.pooling(geometry, description.operation, psp, self._dtype, device)
         else:
-            self.engine = engine.synapses(geometry, description.operation, psp, self._dtype)
+            self.engine = engine.synapses(geometry, description.operation, psp, self._dtype, device)
 
     def set_weights(self, weights: Sequence[Array]) -> None:
         self.engine.set_weights(list(weights))
@@ -71,8 +97,8 @@ class CudaExecutor:
         if len(rates) not in self._arrays:
             array = _module().Array
             self._arrays[len(rates)] = (
-                array(list(rates.shape), self._dtype),
-                array(list(out.shape), self._dtype),
+                array(list(rates.shape), self._dtype, self.engine.device),
+                array(list(out.shape), self._dtype, self.engine.device),
             )
         rates_there, out_there = self._arrays[len(rates)]
         rates_there.upload(rates)
@@ -80,6 +106,11 @@ class CudaExecutor:
             out_there.upload(out)
         self.engine.run(rates_there, out_there, accumulate)
         out_there.download(out)
+
+    def run_on_device(self, rates: DeviceView, out: DeviceView, batch: int, stream: int) -> None:
+        """Launch on a stream, for arrays on the device, without waiting."""
+        self.in_graph = self.in_graph or capturing(stream, self.engine.device)
+        self.engine.run_at(rates.address, out.address, batch, False, stream)
 
     def describe(self) -> dict[str, object]:
         return {"backend": "cuda", **self.engine.describe()}
@@ -94,8 +125,11 @@ class CudaRunner:
 
     done = 0
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, device: int = 0, stream: DeviceStream | None = None) -> None:
         cuda = _module()
+        self.device = device
+        self._stream = stream  # keeps the caller's stream alive
+        self._address = 0 if stream is None else stream.address
         self._twins: dict[int, tuple[Array, Any]] = {}
         self._stale_on_device: set[int] = set()
         self._stale_on_host: set[int] = set()
@@ -103,7 +137,7 @@ class CudaRunner:
         self._lent: set[int] = set()
         dtype = np.dtype(schedule.dtype).name
         self._dt = np.array([schedule.dt], dtype=schedule.dtype)
-        self._schedule = cuda.Schedule(dtype, schedule.dt)
+        self._schedule = cuda.Schedule(dtype, schedule.dt, device, stream and stream.address)
         for step in schedule.steps:
             if isinstance(step, ClearSum):
                 self._schedule.clear(self._twin(step.out, written=True))
@@ -128,7 +162,7 @@ class CudaRunner:
     def _twin(self, array: Array, written: bool = False) -> Any:
         key = id(array)
         if key not in self._twins:
-            self._twins[key] = (array, _module().Array(list(array.shape), array.dtype.name))
+            self._twins[key] = (array, _module().Array(list(array.shape), array.dtype.name, self.device))
             self._stale_on_device.add(key)
         if written:
             self._written.add(key)
@@ -152,7 +186,7 @@ class CudaRunner:
         self.done = 0
         for key in list(self._stale_on_device):
             array, twin = self._twins[key]
-            twin.upload(array)
+            twin.upload(array, self._address)
             self._stale_on_device.discard(key)
         self._stale_on_host |= self._written
         self._schedule.run(first, steps)
@@ -161,13 +195,13 @@ class CudaRunner:
     def fetch(self, array: Array) -> None:
         key = id(array)
         if key in self._stale_on_host or key in self._lent:
-            self._twins[key][1].download(array)
+            self._twins[key][1].download(array, self._address)
             self._stale_on_host.discard(key)
 
     def assigned(self, array: Array) -> None:
         key = id(array)
         if key in self._lent:
-            self._twins[key][1].upload(array)
+            self._twins[key][1].upload(array, self._address)
             self._stale_on_host.discard(key)
         elif key in self._twins:
             self._stale_on_host.discard(key)
@@ -179,8 +213,18 @@ class CudaRunner:
         if key not in self._twins:
             return None
         if key in self._stale_on_device:
-            self._twins[key][1].upload(array)
+            self._twins[key][1].upload(array, self._address)
             self._stale_on_device.discard(key)
         # The caller may write to it at any time: from now on the host asks whenever it reads.
         self._lent.add(key)
         return self._twins[key][1]
+
+    def assign_on_device(self, array: Array, values: DeviceView, stream: int) -> bool:
+        """Copy values within the device, after what the stream does now; False if no step names the array."""
+        key = id(array)
+        if key not in self._twins:
+            return False
+        self._twins[key][1].copy_from(values.address, stream)
+        self._stale_on_device.discard(key)
+        self._stale_on_host.add(key)
+        return True

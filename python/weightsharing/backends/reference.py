@@ -356,6 +356,19 @@ def family(description: Description) -> str:
     return "bank" if description.bank else "window"
 
 
+def least_work(description: Description, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the bytes that one trial moves and the flops that it computes at least, tap by tap."""
+    if isinstance(description, PoolingDescription):
+        weights, flops = 0, prod(description.post) * prod(description.extent)
+    elif isinstance(description, SynapsesDescription):
+        weights = len(description.column)
+        flops = 2 * weights
+    else:
+        weights = sum(prod(extent) for extent in description.extents)
+        flops = 2 * prod(unit_shape(description)) * weights
+    return dtype.itemsize * (prod(description.pre) + prod(description.post) + weights), flops
+
+
 class ReferenceExecutor:
     """A connected projection, computed as the specification reads.
 
@@ -471,21 +484,14 @@ class ReferenceExecutor:
 
     def describe(self) -> dict[str, object]:
         """Return which algorithm runs, why, and what one trial moves (bytes) and computes (flops) at least."""
-        description = self.description
-        if isinstance(description, PoolingDescription):
-            weights, taps = 0, prod(description.post) * prod(description.extent)
-        elif isinstance(description, SynapsesDescription):
-            weights = taps = len(description.column)
-        else:
-            weights = sum(prod(extent) for extent in description.extents)
-            taps = prod(unit_shape(description)) * weights
+        moved, computed = least_work(self.description, self.dtype)
         return {
             "backend": "reference",
-            "family": family(description),
+            "family": family(self.description),
             "algorithm": "direct",
             "reason": "the reference computes tap by tap, as the specification reads",
-            "bytes": self.dtype.itemsize * (prod(description.pre) + prod(description.post) + weights),
-            "flops": taps if isinstance(description, PoolingDescription) else 2 * taps,
+            "bytes": moved,
+            "flops": computed,
         }
 
     def _taps(self) -> list[Iterator[Tap]]:

@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m weigh
     options = parser.parse_args(arguments)
     device, usable = find_gpu(), backends()["cuda"]
     if isinstance(device, str) or usable != "usable":
-        raise SystemExit(f"No benchmarks: {device if isinstance(device, str) else usable}.")
+        reason = device if isinstance(device, str) else usable
+        if options.markdown:
+            options.markdown.write_text("\n".join(unmeasured(reason)) + "\n")
+        raise SystemExit(f"No benchmarks: {reason}.")
     if "WEIGHTSHARING_CUDA" in os.environ:
         raise SystemExit(
             "No benchmarks: WEIGHTSHARING_CUDA is set, so that another module may stand for the GPU's."
@@ -148,6 +151,18 @@ def machine(device: TorchDevice | CupyDevice) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "command": " ".join(["python", "-m", "weightsharing.benchmarks", *sys.argv[1:]]),
     }
+
+
+def unmeasured(reason: str) -> Iterator[str]:
+    """Yield the report of a machine without a GPU: no number stands where none was measured."""
+    yield "# No GPU"
+    yield ""
+    yield f"No GPU could be used: {reason}."
+    yield ""
+    yield f"| workload | {OURS}, ms |"
+    yield "|---|---|"
+    for name in (*(work.name for work in gpu_workloads()), gpu_chain().name):
+        yield f"| {name} | not measured: no GPU |"
 
 
 def page(about: dict[str, Any], rows: Sequence[Row], ceilings: Ceilings) -> Iterator[str]:
