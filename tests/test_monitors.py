@@ -300,7 +300,11 @@ def test_what_was_done_before_an_error_is_kept(backend):
     network.compile(backend)
     with pytest.raises(FloatingPointError):
         network.simulate(100)
-    assert monitor["r"].ravel().tolist() == [0.25, 0.5, np.inf]
+    # A GPU notices a few steps later; they have happened then.
+    with np.errstate(divide="ignore"):
+        expected = 1 / (4 - np.arange(0, network.time, 2, dtype=np.float32))
+    np.testing.assert_allclose(monitor["r"].ravel(), expected, rtol=1e-6)
+    assert network.time == 5.0 or backend == "cuda"
 
 
 def test_rows_of_an_interrupted_run_are_kept(backend):
