@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,6 +38,8 @@ from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
 from .monitors import Monitor, begin_all
 from .neuron import Neuron, forget_functions
+from .persistence import load as load_network
+from .persistence import save as save_network
 from .population import Population, checked_dtype
 from .progress import progress_bar
 from .schedule import NotFinite, Recording, Runner, Schedule
@@ -44,6 +47,7 @@ from .schedule import NotFinite, Recording, Runner, Schedule
 if TYPE_CHECKING:
     from .inputs import MoviePopulation
     from .projection import BaseProjection, Synapse
+    from .summary import Summary
     from .views import PopulationView
 
 
@@ -220,6 +224,19 @@ class Network(NotCopyable):
             f"<Network of {len(self._populations)} populations and {len(self._projections)} projections, "
             f"dt {self.dt} ms, {self.dtype}, t {self.time} ms>"
         )
+
+    def summary(self) -> Summary:
+        """Return tables of all populations and projections: geometries, weights, how each is computed.
+
+        Returns
+        -------
+        Summary
+            Prints as tables; its attribute `weights` is the number of all weights, biases (parameters with the
+            flag ``: filter``) included.
+        """
+        from .summary import Summary
+
+        return Summary(self)
 
     def __enter__(self) -> Network:
         _entered.set((*_entered.get(), self))
@@ -434,13 +451,7 @@ class Network(NotCopyable):
         for population in self._populations:
             population._check_shown()
             population._fetch_all()
-        executors = {one: one._ready_executors(target) for one in self._projections}
-        compiled = compile_steps(
-            self._populations, self._projections, executors, self._update, self._dt, self._check_finite
-        )
-        schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
-        self._runner = make_runner(schedule, target)
-        self._histories = compiled.histories
+        self._prepare(target)
         self._compiled_for, self._asked, self._reason = target, asked, reason
         for projection in self._projections:
             projection._forget_other_executors(target)
@@ -450,6 +461,16 @@ class Network(NotCopyable):
         }
         self._initial_draws = self._random_generator.bit_generator.state
         self._restart()
+
+    def _prepare(self, target: Target) -> None:
+        """Write the schedule and make what runs it."""
+        executors = {one: one._ready_executors(target) for one in self._projections}
+        compiled = compile_steps(
+            self._populations, self._projections, executors, self._update, self._dt, self._check_finite
+        )
+        schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
+        self._runner = make_runner(schedule, target)
+        self._histories = compiled.histories
 
     def simulate(self, duration: float, progress: bool = False) -> None:
         """Run for a time. Ctrl-C stops between two steps.
@@ -700,6 +721,56 @@ class Network(NotCopyable):
         if not self._pushed:
             raise StateError("pop_state: no state was pushed.")
         self._restore(self._pushed.pop())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that further steps depend on to a file.
+
+        That is: all weights, also which synapses there are, all variables, parameters and sums, histories,
+        the number of steps done, seed, `first_trial` and the source of random numbers, and where timed inputs
+        stand. Monitors, callbacks, pushed states, the frames of timed inputs and the values that `reset`
+        returns to are not saved: the program that builds the network makes them again.
+
+        Parameters
+        ----------
+        path : str or path
+            By custom with the suffix ``.npz``; `numpy.load` reads the file. A file of this name is replaced once
+            the new one is complete and on the disk: after a crash there is the old one or the new one.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        OSError
+            If the file cannot be written.
+        """
+        save_network(self, path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Return to the state that was saved, also in another process or on another backend.
+
+        The network must be built and compiled as the saved one was. On the same backend it continues bit for
+        bit as that would have continued. Seed and `first_trial` become those of the file; a connection that
+        was drawn at random becomes the saved one. Monitors keep what they recorded, and `reset` still returns
+        to the values of this network's own ``compile()``.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that `save` wrote.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        OSError
+            If the file cannot be read.
+        ValueError
+            If the file is none of ours, damaged, or written by a later version, or the network differs from
+            the saved one: in dt, dtype, batch or update order, in names, geometries or variables of populations,
+            in names, kinds, shapes or delays of projections, in histories or constants. The message names the
+            first difference. Nothing has changed then.
+        """
+        load_network(self, path)
 
     def _state(self) -> _State:
         """A copy of everything that a run changes."""
@@ -1068,3 +1139,13 @@ def step() -> None:
 def reset() -> None:
     """Reset the default network; see `Network.reset`."""
     _default.reset()
+
+
+def save(path: str | os.PathLike[str]) -> None:
+    """Write the state of the default network to a file; see `Network.save`."""
+    _default.save(path)
+
+
+def load(path: str | os.PathLike[str]) -> None:
+    """Return the default network to a saved state; see `Network.load`."""
+    _default.load(path)
