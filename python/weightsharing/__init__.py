@@ -9,6 +9,7 @@ from .distributions import Normal, Uniform
 from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
+from .inputs import MoviePopulation, TimedArray
 from .models import LeakyIntegrator
 from .network import (
     Network,
@@ -41,6 +42,7 @@ __all__ = [
     "ImagePopulation",
     "LeakyIntegrator",
     "MovieError",
+    "MoviePopulation",
     "Network",
     "Neuron",
     "Normal",
@@ -53,6 +55,7 @@ __all__ = [
     "SharedProjection",
     "StateError",
     "Synapse",
+    "TimedArray",
     "Uniform",
     "Variable",
     "__version__",
