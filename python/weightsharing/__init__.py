@@ -1,6 +1,6 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from . import filters
+from . import filters, samples
 from .attributes import Parameter, Variable
 from .backends import backends, get_num_threads, set_num_threads
 from .constants import Constant
@@ -31,6 +31,8 @@ from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
 from .views import PopulationView
+
+from . import temporal  # isort: skip (built on all of the above)
 
 __version__ = "0.1.0"
 
@@ -70,8 +72,10 @@ __all__ = [
     "filters",
     "get_num_threads",
     "reset",
+    "samples",
     "set_num_threads",
     "setup",
     "simulate",
     "step",
+    "temporal",
 ]
