@@ -341,6 +341,8 @@ def test_any_layout_and_type(backend):
         (FRAMES * 1e300, ValueError, "does not fit float32"),
         ("movie.gif", TypeError, "VideoPopulation"),
         (None, TypeError, "movie"),
+        (lambda: iter(FRAMES), TypeError, "movie"),
+        ({1.0, 2.0}, TypeError, "movie is a set"),
     ],
 )
 def test_movies_that_are_refused(movie, error, words, backend):
@@ -758,6 +760,24 @@ def test_movies_and_callbacks(backend, monkeypatch):
     network.every(5.0, wait=2.0)(lambda number: seen.append((number, *movie.r)))
     network.simulate(14)
     assert seen == [(0, 1, -1), (1, 6, -6), (2, 11, -11)]
+
+
+def test_a_movie_that_a_callback_sets(backend):
+    network = ws.Network()
+    movie = ws.MoviePopulation(2, network=network)
+    network.compile(backend)
+    network.step()
+    movies = [iter(FRAMES), bad_movie(FRAMES[:1], 3.0)]
+    network.every(3.0, wait=1.0)(lambda number: movie.set_movie(movies[number]))
+    network.simulate(3)
+    np.testing.assert_array_equal(movie.r, FRAMES[2])
+    with pytest.raises(ws.MovieError, match="frame 1"):
+        network.simulate(3)
+    np.testing.assert_array_equal(movie.r, FRAMES[2])
+    assert network.time == 4.0
+    network.disable_callbacks()
+    network.step()
+    np.testing.assert_array_equal(movie.r, FRAMES[3])
 
 
 def test_frames_for_each_trial_and_for_all(backend):

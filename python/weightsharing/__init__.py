@@ -1,6 +1,6 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from . import filters, samples
+from . import filters, samples, temporal
 from .attributes import Parameter, Variable
 from .backends import backends, get_num_threads, set_num_threads
 from .constants import Constant
@@ -31,8 +31,7 @@ from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
 from .views import PopulationView
-
-from . import temporal  # isort: skip (built on all of the above)
+from .videos import VideoPopulation
 
 __version__ = "0.1.0"
 
@@ -60,6 +59,7 @@ __all__ = [
     "TimedArray",
     "Uniform",
     "Variable",
+    "VideoPopulation",
     "__version__",
     "add_function",
     "backends",

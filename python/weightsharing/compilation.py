@@ -52,7 +52,8 @@ class History:
         ``'end'``: rates at the end of a step. ``'start'``: rates as the projections of a step read them, which
         differ from those of the end of the step before where Python or a movie assigned them in between.
     early
-        Whether a reader comes before the population's own update (feedforward order only).
+        Whether it begins with the rates from before step 0, as its readers come before the population's own
+        update (feedforward order only).
     depth
         In steps.
     array
@@ -176,11 +177,12 @@ class _Compilation:
         self.histories: dict[tuple[Any, ...], History] = {}
         self.fed: set[tuple[Population, str]] = set()
         self.temporaries: dict[tuple[Any, ...], Array] = {}
+        self.early: set[BaseProjection] = set()
         if order == "feedforward":
+            self.early = self._early_readers()
             self.sorted = self._topological()
         else:
             self.sorted = list(populations)
-        self.place = {population: place for place, population in enumerate(self.sorted)}
 
     def compiled(self) -> Compiled:
         """The list, with histories as deep as their deepest readers."""
@@ -231,7 +233,9 @@ class _Compilation:
         """Populations so that each comes after those it reads in the same step."""
         reads: dict[Population, list[Population]] = {population: [] for population in self.populations}
         for projection in self.projections:
-            if np.min(self.delays[projection]) == 0:
+            if np.min(self.delays[projection]) == 0 or (
+                _first_frame(projection._history) and projection not in self.early
+            ):
                 reads[projection.post].append(projection.pre)
         ordered: list[Population] = []
         state: dict[Population, int] = {}
@@ -261,6 +265,29 @@ class _Compilation:
                     )
         return ordered
 
+    def _early_readers(self) -> set[BaseProjection]:
+        """Delayed projections that want the first frame of what depends on them, in whatever order they come.
+
+        All other readers of a first frame come after the population that they read.
+        """
+        wants = [
+            one for one in self.projections if _first_frame(one._history) and np.min(self.delays[one]) > 0
+        ]
+        reads: dict[Population, list[Population]] = {population: [] for population in self.populations}
+        for projection in self.projections:
+            if projection in wants or np.min(self.delays[projection]) == 0:
+                reads[projection.post].append(projection.pre)
+
+        def depends(population: Population, on: Population) -> bool:
+            found, rest = {population}, [population]
+            while rest:
+                following = set(reads[rest.pop()]) - found
+                found |= following
+                rest.extend(following)
+            return on in found
+
+        return {one for one in wants if depends(one.pre, one.post)}
+
     # --- Histories ---
 
     def _reads(self, projection: BaseProjection) -> Iterable[tuple[History, int]]:
@@ -276,8 +303,7 @@ class _Compilation:
 
     def _history(self, projection: BaseProjection, moment: Literal["start", "end"]) -> History:
         pre, policy = projection.pre, projection._history
-        early = self.order == "feedforward" and self.place[pre] >= self.place[projection.post]
-        early = early and isinstance(policy, str) and policy == "first_frame"
+        early = projection in self.early
         key = (pre, policy if isinstance(policy, str) else id(policy), moment, early)
         if key not in self.histories:
             self.histories[key] = History(pre, policy, moment, early)
@@ -285,7 +311,7 @@ class _Compilation:
 
     def _fills(self, histories: Iterable[History]) -> Iterable[Step]:
         for history in histories:
-            if isinstance(history.policy, str) and history.policy == "first_frame":
+            if _first_frame(history.policy):
                 yield FillHistory(history.population._array("r"), history.array)
 
     def _pushes(self, moment: Literal["start", "end"]) -> Iterable[Step]:
@@ -389,6 +415,10 @@ class _Compilation:
         if key not in self.temporaries:
             self.temporaries[key] = np.zeros_like(like)
         return self.temporaries[key]
+
+
+def _first_frame(policy: Any) -> bool:
+    return isinstance(policy, str) and policy == "first_frame"
 
 
 def whole_steps(name: str, duration: float, dt: float) -> int:

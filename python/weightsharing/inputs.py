@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -538,6 +538,8 @@ class MoviePopulation(TimedInput):
         try:
             with np.errstate(over="raise"):
                 row[...] = self._as_rates(array)
+        except TypeError as error:
+            raise MovieError(f"{name}: {error}") from error
         except FloatingPointError:
             raise MovieError(f"{name} holds a finite number that does not fit {row.dtype}.") from None
 
@@ -545,7 +547,7 @@ class MoviePopulation(TimedInput):
 def _is_stream(movie: Any) -> bool:
     """Whether a movie hands over its frames one by one."""
     return isinstance(movie, Iterable) and not (
-        isinstance(movie, (Sequence, np.ndarray, os.PathLike)) or hasattr(movie, "__array__")
+        isinstance(movie, (Sequence, Mapping, Set, np.ndarray, os.PathLike)) or hasattr(movie, "__array__")
     )
 
 

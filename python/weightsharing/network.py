@@ -762,7 +762,11 @@ class Network(NotCopyable):
         if steps and first == 0 and not histories_known:
             self._check_histories_known()
         show = progress_bar(steps) if progress else None
-        streaming = any(population._streams for population in self._populations)
+        # A callback may set another movie.
+        streaming = any(
+            population._streams or (self._callbacks and population._frames is not None)
+            for population in self._populations
+        )
         before = self._state() if streaming else None
         recordings = [*recordings, *(one for each in self._monitors for one in each._begin(first, steps))]
         try:

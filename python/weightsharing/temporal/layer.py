@@ -239,7 +239,7 @@ class Stage:
     shape
         (batch, x, y, channels).
     structure
-        Of the layers when it was built.
+        The layers, and the structure each had when it was built.
     remembers
         Whether results depend on earlier frames.
     """
@@ -328,8 +328,8 @@ def _groups(layers: list[Layer]) -> list[list[Layer]]:
     return groups or [[]]
 
 
-def _structures(layers: list[Layer]) -> list[tuple[int, Hashable]]:
-    return [(id(layer), layer._structure()) for layer in layers]
+def _structures(layers: list[Layer]) -> list[tuple[Layer, Hashable]]:
+    return [(layer, layer._structure()) for layer in layers]
 
 
 def _checked_movie(movie: Any) -> Array:
