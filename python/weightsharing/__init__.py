@@ -30,8 +30,8 @@ from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
-from .views import PopulationView
 from .videos import VideoPopulation
+from .views import PopulationView
 
 __version__ = "0.1.0"
 

@@ -98,6 +98,11 @@ def exponential_filter_1d(
     ------
     TypeError, ValueError
         If an argument is not as described.
+
+    Notes
+    -----
+    An exponential of a long time constant is low: at 1000 steps per second one of 1 s begins at the default
+    `filter_epsilon`, and `min_steps` elements are all that is left. Choose a smaller `filter_epsilon` for such.
     """
     resolution = checked_resolution(resolution)
     steps = positive_number("tau", tau) * resolution.steps_per_second
