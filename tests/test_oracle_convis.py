@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import weightsharing as ws
+from quirks_convis import CHOICES, DEFECTS, MARK, PAGE, SAME, rendering
 from weightsharing import temporal
 
 FOLDER = Path(__file__).parent / "oracle" / "convis"
@@ -76,14 +78,24 @@ def set_filters(layer, params, arrays):
         layer.bias = arrays["bias"]
 
 
+def cascade_of(params, arrays):
+    """Filters and nonlinearities, whose attributes are those of the file."""
+    cascade, filters = temporal.Sequential(), 0
+    for kind in params["class"].split(" -> "):
+        if kind.startswith("Conv"):
+            filters += 1
+            layer = getattr(temporal, kind)(bias=False)
+            layer.set_weight(arrays[f"weight{filters}"], **(params.get("set_weight") or {}))
+        else:
+            layer = getattr(temporal, kind)()
+            set_attributes(layer, params, arrays)
+        cascade.append(layer)
+    return cascade
+
+
 def model_of(params, arrays):
     if " -> " in params["class"]:
-        first, middle, last = (getattr(temporal, kind) for kind in params["class"].split(" -> "))
-        first, middle, last = first(bias=False), middle(), last(bias=False)
-        first.set_weight(arrays["weight1"])
-        last.set_weight(arrays["weight2"])
-        set_attributes(middle, params, arrays)
-        return temporal.Sequential(first, middle, last)
+        return cascade_of(params, arrays)
     layer = constructed(params, arrays)
     set_attributes(layer, params, arrays)
     set_filters(layer, params, arrays)
@@ -91,10 +103,11 @@ def model_of(params, arrays):
 
 
 def pieces_of(movie, params):
-    chunks = params.get("chunks") or [movie.shape[2]]
+    """The movie, (batch, channel, time, x, y) or (time, x, y), in the pieces of the file."""
+    chunks = params.get("chunks") or [movie.shape[-3]]
     ends = np.cumsum(chunks)
-    assert ends[-1] == movie.shape[2]
-    return [movie[:, :, end - length : end] for length, end in zip(chunks, ends, strict=True)]
+    assert ends[-1] == movie.shape[-3]
+    return [movie[..., end - length : end, :, :] for length, end in zip(chunks, ends, strict=True)]
 
 
 def check_kernels(params, arrays, _backend):
@@ -125,19 +138,20 @@ def check_steps(params, arrays, backend):
 
 def check_model(params, arrays, backend):
     model = model_of(params, arrays)
-    model.compile(backend=backend)
+    dtype = params.get("dtype", "float32")
+    model.compile(backend=backend, dtype=dtype)
     movie, tolerance = arrays["input"], params["tolerance"]
     if "weight_stored" in arrays and isinstance(model, temporal.Conv3d) and model.weight.any():
         np.testing.assert_allclose(model.weight, arrays["weight_stored"], **tolerance)
     pieces = [model.run(piece) for piece in pieces_of(movie, params)]
     lengths = params.get("output_chunk_lengths")
-    assert lengths is None or [piece.shape[2] for piece in pieces] == lengths
-    computed = np.concatenate(pieces, axis=2)
-    assert computed.dtype == np.float32
+    assert lengths is None or [piece.shape[-3] for piece in pieces] == lengths
+    computed = np.concatenate(pieces, axis=-3)
+    assert computed.dtype == dtype
     np.testing.assert_allclose(computed, arrays["output"], **tolerance)
 
     # The same by a single call, which cuts the movie itself.
-    chunks = params.get("chunks") or [movie.shape[2]]
+    chunks = params.get("chunks") or [movie.shape[-3]]
     if set(chunks[:-1]) <= {chunks[0]} and chunks[-1] <= chunks[0]:
         model.clear_state()
         np.testing.assert_array_equal(model.run(movie, dt=chunks[0]), computed)
@@ -164,3 +178,29 @@ def test_convis(name, backend):
 
 def test_there_are_files():
     assert len(NAMES) > 40
+
+
+@pytest.mark.parametrize("row", [*DEFECTS, *CHOICES, *SAME], ids=lambda row: row.title)
+def test_differences(row):
+    row.check()
+
+
+def test_the_page_says_what_the_table_says():
+    """Run `python tests/quirks_convis.py` after a change of the table."""
+    head, mark, tail = PAGE.read_text().partition(MARK)
+    assert head.startswith("# Differences from convis\n") and mark + tail == rendering()
+
+
+def test_the_ported_model_of_the_page():
+    before, after = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    assert "import convis" in before and "convis" not in after
+    names = {}
+    exec(after, names)
+    weight, movie, response = names["model"].linearities[0].weight, names["movie"], names["response"]
+    # In plain NumPy: squares of five filters, then the mean over them and the last 10 frames.
+    padded = np.pad(movie, [(0, 0), (5, 4), (5, 4)], mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (10, 10), axis=(1, 2))
+    means = (np.einsum("txyij,oij->otxy", windows, weight[:, 0, 0]) ** 2).mean(axis=0)
+    past = np.concatenate([means[:1].repeat(9, axis=0), means])
+    expected = np.lib.stride_tricks.sliding_window_view(past, 10, axis=0).mean(axis=-1)
+    np.testing.assert_allclose(response, expected, rtol=1e-3, atol=1e-3)

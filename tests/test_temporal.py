@@ -228,6 +228,21 @@ def test_weights_survive_what_resets_values():
     np.testing.assert_allclose(layer.run(movie), before + 1.0, rtol=1e-5)
 
 
+def test_receptive_fields_are_means_until_weights_are_set():
+    layer, movie = temporal.RF(kernel_size=(2, 1, 1)), random(5, 3, 4)
+    means = movie.mean(axis=(1, 2))
+    expected = (means + means[[0, 0, 1, 2, 3]]) / 2.0
+    np.testing.assert_allclose(layer.run(movie)[:, 0, 0], expected, rtol=1e-5, atol=1e-6)
+    layer.clear_state()
+    assert layer.run(random(2, 6, 6)).shape == (2, 1, 1)
+    layer.clear_state()
+    layer.run(movie)
+    assert layer.weight.shape == (1, 1, 2, 3, 4)
+    layer.set_weight(2.0 * layer.weight, flip=False)
+    layer.clear_state()
+    np.testing.assert_allclose(layer.run(movie)[:, 0, 0], 2.0 * expected, rtol=1e-5, atol=1e-6)
+
+
 # --- Delays ---
 
 
@@ -488,6 +503,7 @@ REFUSED = [
     (lambda: temporal.LNCascade().add_layer(nonlinear=abs), TypeError, "nonlinear"),
     (lambda: temporal.Sum(0), ValueError, "dim is 0"),
     (lambda: temporal.sum(), ValueError, "at least one movie"),
+    (lambda: temporal.sum(np.ones((1, 1, 1, 1, 1)), dim=5), ValueError, "dim is 5"),
     (lambda: temporal.sum(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 3, 2, 2))), ValueError, "equal but"),
     (lambda: temporal.Resolution(0.0), ValueError, "steps_per_second"),
     (lambda: temporal.exponential_filter_1d(1.0, n=-1), ValueError, "n is -1"),

@@ -233,12 +233,16 @@ class Sum(Layer):
     Raises
     ------
     ValueError
-        If it is another one: trials of a batch are independent, and frames and pixels belong to filters.
+        If it is another one.
     """
 
     def __init__(self, dim: int = 1) -> None:
         super().__init__()
-        _check_channels(dim)
+        if whole_number("dim", dim) != 1:
+            raise ValueError(
+                f"dim is {dim}; expected 1, the channels: within a model trials are independent of each other. The "
+                "function sum() adds up arrays along any axis."
+            )
 
     def _build(self, pre: Population) -> Built:
         post = Population((*pre.geometry[:2], 1), linear())
@@ -247,36 +251,40 @@ class Sum(Layer):
 
 
 def sum(*xs: Any, dim: int = 1) -> Array:
-    """Return the sum of movies and of their channels.
+    """Return the sum of movies over one axis: that of all of them, put one behind the other along it.
 
     Parameters
     ----------
     *xs : array_like (batch, channel, time, x, y)
-        Equal but for the number of channels.
-    dim : {1}
-        Axis of the channels.
+        Equal but for the extent of that axis.
+    dim : int
+        Axis, 0 to 4; default that of the channels.
 
     Returns
     -------
-    ndarray (batch, 1, time, x, y)
-        float32.
+    ndarray (batch, channel, time, x, y)
+        float32, 1 along `dim`.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not as described.
     """
-    _check_channels(dim)
+    axis = whole_number("dim", dim)
+    if not 0 <= axis < 5:
+        raise ValueError(f"dim is {dim}; expected an axis of (batch, channel, time, x, y), 0 to 4.")
     movies = [real_array(f"xs[{i}]", x) for i, x in enumerate(xs)]
     shapes = [movie.shape for movie in movies]
-    if not movies or any(
-        len(shape) != 5 or shape[2:] != shapes[0][2:] or shape[0] != shapes[0][0] for shape in shapes
+    if (
+        not movies
+        or any(len(shape) != 5 for shape in shapes)
+        or len({_without(shape, axis) for shape in shapes}) > 1
     ):
         raise ValueError(
             f"xs have the shapes {shapes}; expected at least one movie (batch, channel, time, x, y), and all of them "
-            "equal but for the number of channels."
+            f"equal but for axis {axis}."
         )
-    return Sum().run(np.concatenate(movies, axis=1))
+    return Sum().run(np.concatenate(movies, axis).swapaxes(axis, 1)).swapaxes(axis, 1)
 
 
 def checked_layer(name: str, layer: Any) -> Layer:
@@ -289,12 +297,8 @@ def checked_layer(name: str, layer: Any) -> Layer:
     return layer
 
 
-def _check_channels(dim: Any) -> None:
-    if whole_number("dim", dim) != 1:
-        raise ValueError(
-            f"dim is {dim}; expected 1, the channels. Trials of a batch are independent of each other; use NumPy to "
-            "add up arrays along other axes."
-        )
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
 
 
 def _positive_or_zero(name: str, value: Any) -> int:

@@ -173,7 +173,7 @@ class Conv3d(Layer):
 
         Read-only; assign others, or use `set_weight`.
         """
-        weight: Array = self._weight[self._own]
+        weight: Array = self._present_weight()[self._own]
         return weight
 
     @weight.setter
@@ -348,6 +348,9 @@ class Conv3d(Layer):
 
         return Built(post, refresh)
 
+    def _present_weight(self) -> Array:
+        return self._weight
+
     def _weight_for(self, pre: Population) -> Array:
         """Weights for a population of this image size."""
         return self._weight
@@ -475,7 +478,8 @@ class RF(Conv3d):
     filter is larger than the image, it sees 0. Mind that ``set_weight(w)`` lays `w` on the image rotated by 180
     degrees: a pattern to be found needs ``flip=False``.
 
-    Until weights are set they are the mean over the image and the time of `kernel_size`.
+    Until weights are set they are the mean over the image and the time of `kernel_size`; `weight` shows them
+    after the first run.
 
     Parameters
     ----------
@@ -498,23 +502,27 @@ class RF(Conv3d):
         if rf_mode != "corner":
             raise ValueError(f"rf_mode is {rf_mode!r}; expected 'corner'.")
         super().__init__(in_channels, out_channels, kernel_size, bias)
-        self._uniform = True
+        self._mean: Array | None = self._weight  # used until weights are set
 
     def set_weight(
         self, w: Any, normalize: bool = False, preserve_channels: bool = False, flip: bool = True
     ) -> None:
         """Assign weights, see `Conv3d.set_weight`."""
         super().set_weight(w, normalize, preserve_channels, flip)
-        self._uniform = False
+        self._mean = None
 
     def _structure(self) -> Hashable:
-        return self._uniform, super()._structure()
+        return self._mean is None, super()._structure()
+
+    def _present_weight(self) -> Array:
+        return self._weight if self._mean is None else self._mean
 
     def _weight_for(self, pre: Population) -> Array:
-        if not self._uniform:
+        if self._mean is None:
             return self._weight
         shape = (*self._weight.shape[:3], *pre.geometry[:2])
-        return np.full(shape, 1.0 / math.prod(shape[2:]))
+        self._mean = frozen(np.full(shape, 1.0 / math.prod(shape[2:])))
+        return self._mean
 
     def _placed(self, geometry: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Any]]:
         return (1, 1), {"padding": 0.0, "strides": 1, "first": 0, "anchor": 0}
