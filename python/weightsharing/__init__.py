@@ -1,6 +1,6 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from . import filters
+from . import filters, samples, temporal
 from .attributes import Parameter, Variable
 from .backends import backends, get_num_threads, set_num_threads
 from .constants import Constant
@@ -77,9 +77,11 @@ __all__ = [
     "get_num_threads",
     "load",
     "reset",
+    "samples",
     "save",
     "set_num_threads",
     "setup",
     "simulate",
     "step",
+    "temporal",
 ]
