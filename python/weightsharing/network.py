@@ -29,7 +29,7 @@ from .backends import (
 from .backends.choice import Work, choose
 from .backends.cuda import CudaRunner, device_array_view
 from .backends.reference import least_work
-from .callbacks import Callback
+from .callbacks import Callback, period_in_steps
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
 from .constants import forget_constants
 from .description import Shape
@@ -443,6 +443,7 @@ class Network(NotCopyable):
             If an argument is not as described, the populations differ in dtype, or a projection asks for
             another backend or device.
         """
+        self._check_between_runs("compile")
         asked = checked_target(backend, threads, device, stream).over(self._given)
         for projection in self._projections:
             projection._connected()
@@ -639,20 +640,18 @@ class Network(NotCopyable):
         TypeError, ValueError
             If a time is not as described.
         """
-        steps = whole_steps("period", positive_number("period", period), self._dt)
-        if steps < 1:
-            raise ValueError(f"period is {period} ms; expected at least one step, {self._dt} ms.")
-        first = sum(
-            whole_steps(name, finite_number(name, value), self._dt)
-            for name, value in (("offset", offset), ("wait", wait))
+        times = (
+            positive_number("period", period),
+            finite_number("offset", offset) + finite_number("wait", wait),
         )
+        period_in_steps(*times, self._dt)
 
         def decorated(function: F) -> F:
             if not callable(function):
                 raise TypeError(
                     f"every: got a {type(function).__name__}; expected a function of one argument."
                 )
-            self._callbacks.append(Callback(function, steps, first))
+            self._callbacks.append(Callback(function, *times))
             return function
 
         return decorated
@@ -678,6 +677,7 @@ class Network(NotCopyable):
             If the network is not compiled.
         """
         self._check_compiled()
+        self._check_between_runs("reset")
         for population, values in self._initial.items():
             for name, initial in values.items():
                 self._fill(population._array(name), initial)
@@ -718,6 +718,7 @@ class Network(NotCopyable):
             If none is left, or the network was compiled again since.
         """
         self._check_compiled()
+        self._check_between_runs("pop_state")
         if not self._pushed:
             raise StateError("pop_state: no state was pushed.")
         self._restore(self._pushed.pop())
@@ -866,8 +867,7 @@ class Network(NotCopyable):
     ) -> None:
         """Run some steps, in pieces: callbacks come in between, a movie may arrive frame by frame."""
         self._check_compiled()
-        if self._run_end is not None:
-            raise StateError("a function called between the steps of a run cannot begin another run.")
+        self._check_between_runs("run")
         first, end = self._steps_done, self._steps_done + steps
         if steps and first == 0 and not histories_known:
             self._check_histories_known()
@@ -919,12 +919,11 @@ class Network(NotCopyable):
         """Call the functions that are due before the next step; return the step before which others are."""
         upcoming = 2**62
         for callback in self._callbacks if self._callbacks_enabled else ():
-            wait = callback.first - self._steps_done
-            if wait <= 0 and wait % callback.period == 0:
-                callback.function(-wait // callback.period)
-            upcoming = min(
-                upcoming, self._steps_done + (wait if wait > 0 else wait % callback.period or callback.period)
-            )
+            period, first = period_in_steps(callback.period, callback.first, self._dt)
+            wait = first - self._steps_done
+            if wait <= 0 and wait % period == 0:
+                callback.function(-wait // period)
+            upcoming = min(upcoming, self._steps_done + (wait if wait > 0 else wait % period or period))
         return upcoming
 
     def _histories_of_movies(self) -> list[History]:
@@ -945,6 +944,12 @@ class Network(NotCopyable):
             f"{found.check.population!r}: {found.check.variable} is {values[place]} at unit {place[1:]}{trial} after "
             f"step {steps} (t = {steps * self._dt:.15g} ms), the first value that is not finite."
         )
+
+    def _check_between_runs(self, action: str) -> None:
+        if self._run_end is not None:
+            raise StateError(
+                f"{action}: a function that is called between the steps of a run cannot do this."
+            )
 
     def _check_compiled(self) -> Runner:
         if self._runner is None:
