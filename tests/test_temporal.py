@@ -407,6 +407,26 @@ def test_without_memory_any_shape_will_do():
         assert layer.run(np.ones(shape)).shape == shape
 
 
+def test_a_movie_that_does_not_fit_is_found_before_the_first_frame():
+    layer, movie = low_pass()
+    whole = layer.run(movie)
+    layer.clear_state()
+    layer.run(movie[:, :, :5])
+    wrong = np.zeros((1, 1, 4, 3, 4))
+    wrong[0, 0, 3] = 1e300
+    with pytest.raises(ValueError, match="movie: a finite number does not fit float32"):
+        layer.run(wrong, dt=1)
+    np.testing.assert_array_equal(layer.run(movie[:, :, 5:]), whole[:, :, 5:])
+
+
+def test_equations_with_a_state_are_memory():
+    total = temporal.Nonlinearity("r += sum(exc)")
+    assert total.run(np.ones((3, 1, 1))).ravel().tolist() == [1.0, 2.0, 3.0]
+    with pytest.raises(ws.StateError, match="clear_state"):
+        total.run(np.ones((3, 2, 2)))
+    assert total.run(np.ones((2, 1, 1)), dt=1).ravel().tolist() == [4.0, 5.0]
+
+
 def test_trials_of_a_batch_are_independent():
     layer, _ = low_pass()
     trials = random(3, 1, 6, 3, 4)

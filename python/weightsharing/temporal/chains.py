@@ -206,6 +206,10 @@ class SmoothConv(Layer):
         """
         return self._run(movie, dt, components=True)
 
+    @property
+    def _dropped_frames(self) -> int:  # type: ignore[override]
+        return max(filters._dropped_frames for filters in self._g)
+
     def _structure(self) -> Hashable:
         return tuple(layer._structure() for layer in (*self._e, *self._g))
 
