@@ -49,9 +49,6 @@ class Sequential(Layer):
         self._layers.append(checked_layer("layer", layer))
         return self
 
-    def __len__(self) -> int:
-        return len(self._layers)
-
     def __getitem__(self, index: int) -> Layer:
         return self._layers[index]
 
