@@ -330,6 +330,48 @@ def test_cascades_end_with_the_default_nonlinearity():
     )
 
 
+def some_layers():
+    filters, spatial, temporal_only = temporal.Conv3d(), temporal.Conv2d(), temporal.Conv1d(bias=False)
+    filters.set_weight(random(3, 2, 3, seed=1))
+    spatial.set_weight(random(3, 3, seed=2))
+    temporal_only.exponential(0.002)
+    return {
+        "filters": filters,
+        "spatial": spatial,
+        "exponential": temporal_only,
+        "low pass": temporal.TemporalLowPassFilterRecursive(0.003),
+        "delay": temporal.Delay(2),
+        "delays": temporal.VariableDelay(np.arange(12.0).reshape(3, 4) / 3.0),
+        "difference": temporal.Diff(),
+        "rectifier": temporal.NLRectify(),
+    }
+
+
+@given(
+    st.lists(st.sampled_from(sorted(some_layers())), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(1, 6), min_size=1, max_size=4),
+)
+def test_pieces_of_chains(names, lengths):
+    """Any cut gives the same, on both backends, and the same as one layer after the other."""
+    movie = random(2, 1, sum(lengths), 3, 4)
+    expected = movie
+    for name in names:
+        layer = some_layers()[name]
+        layer.compile(backend="reference", dtype="float64")
+        expected = layer.run(expected)
+    for backend in ("cpu", "reference"):
+        chain = temporal.Sequential(*(some_layers()[name] for name in names))
+        chain.compile(backend=backend, dtype="float64")
+        ends = np.cumsum(lengths)
+        pieces = [
+            chain.run(movie[:, :, end - length : end]) for end, length in zip(ends, lengths, strict=True)
+        ]
+        whole = np.concatenate(pieces, axis=2)
+        np.testing.assert_allclose(whole, expected, rtol=1e-11, atol=1e-11)
+        chain.clear_state()
+        np.testing.assert_array_equal(chain.run(movie), whole)
+
+
 def test_an_empty_chain_shows_the_movie():
     movie = random(1, 2, 3, 2, 2).astype("f4")
     np.testing.assert_array_equal(temporal.Sequential().run(movie), movie)
@@ -405,6 +447,26 @@ def test_without_memory_any_shape_will_do():
     layer = temporal.Sequential(temporal.Conv2d(), temporal.NLRectify())
     for shape in [(1, 1, 2, 3, 3), (2, 1, 5, 4, 3), (4, 2, 2)]:
         assert layer.run(np.ones(shape)).shape == shape
+
+
+def test_a_movie_that_does_not_fit_is_found_before_the_first_frame():
+    layer, movie = low_pass()
+    whole = layer.run(movie)
+    layer.clear_state()
+    layer.run(movie[:, :, :5])
+    wrong = np.zeros((1, 1, 4, 3, 4))
+    wrong[0, 0, 3] = 1e300
+    with pytest.raises(ValueError, match="movie: a finite number does not fit float32"):
+        layer.run(wrong, dt=1)
+    np.testing.assert_array_equal(layer.run(movie[:, :, 5:]), whole[:, :, 5:])
+
+
+def test_equations_with_a_state_are_memory():
+    total = temporal.Nonlinearity("r += sum(exc)")
+    assert total.run(np.ones((3, 1, 1))).ravel().tolist() == [1.0, 2.0, 3.0]
+    with pytest.raises(ws.StateError, match="clear_state"):
+        total.run(np.ones((3, 2, 2)))
+    assert total.run(np.ones((2, 1, 1)), dt=1).ravel().tolist() == [4.0, 5.0]
 
 
 def test_trials_of_a_batch_are_independent():

@@ -49,9 +49,6 @@ class Sequential(Layer):
         self._layers.append(checked_layer("layer", layer))
         return self
 
-    def __len__(self) -> int:
-        return len(self._layers)
-
     def __getitem__(self, index: int) -> Layer:
         return self._layers[index]
 
@@ -205,6 +202,10 @@ class SmoothConv(Layer):
         ndarray (batch, n * channels, time, x, y)
         """
         return self._run(movie, dt, components=True)
+
+    @property
+    def _dropped_frames(self) -> int:  # type: ignore[override]
+        return max(filters._dropped_frames for filters in self._g)
 
     def _structure(self) -> Hashable:
         return tuple(layer._structure() for layer in (*self._e, *self._g))

@@ -50,7 +50,7 @@ class Conv3d(Layer):
         With a dilation d the result has (d-1)*(H-1) pixels less along x.
     groups : int
         The channels fall into so many groups that do not mix. They are computed like a filter of all channels
-        with weights 0 between the groups.
+        with weights 0 between the groups, so that infinity and NaN in one become NaN in all.
     time_pad : bool
         False: results that would need a frame before those of the piece are left out, and nothing is
         remembered from one piece to the next.
@@ -86,8 +86,7 @@ class Conv3d(Layer):
     }
     _without_channels: tuple[int, ...] = (1, 2, 3)
     _own: tuple[Any, ...] = (_ALL,) * 5  # how they are handed out
-    _equation = "r = sum(exc)"
-    _flags = ""
+    _bounds = ""
 
     def __init__(
         self,
@@ -328,14 +327,13 @@ class Conv3d(Layer):
             )
         extent, options = self._placed(pre.geometry)
         if self._bias is None:
-            neuron = Neuron(equations=self._equation + self._flags)
+            neuron = Neuron(equations=f"r = sum(exc){self._bounds}")
         else:
-            neuron = Neuron("bias = 0.0 : filter", f"{self._equation} + bias{self._flags}")
+            neuron = Neuron("bias = 0.0 : filter", f"r = sum(exc) + bias{self._bounds}")
         post = Population((*extent, len(weight)), neuron)
         projection = Convolution(pre, post, "exc").connect_filters(
             self._filters(weight), time_axis=True, history=self._history or "zeros", **options
         )
-
         assigned = self._weight
 
         def refresh() -> None:
@@ -560,7 +558,7 @@ class LN(L):
         As for `L`.
     """
 
-    _flags = " : min=0.0"
+    _bounds = " : min=0.0"
 
 
 def _flag(name: str, flag: Any) -> bool:

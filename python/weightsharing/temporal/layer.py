@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arguments import whole_number
-from ..arrays import Array, real_array
+from ..arrays import Array, converted, real_array
 from ..convolution import Convolution
 from ..errors import StateError
 from ..inputs import MoviePopulation
@@ -114,23 +114,24 @@ class Layer:
         return self.run(movie)
 
     def _run(self, movie: Any, dt: int | None, components: bool) -> Array:
-        frames = _checked_movie(movie)
-        flat, frames = (
-            frames.ndim == 3,
-            frames.reshape((1, 1, *frames.shape) if frames.ndim == 3 else frames.shape),
-        )
+        given = _checked_movie(movie)
+        flat = given.ndim == 3
+        frames = given[np.newaxis, np.newaxis] if flat else given
         ends = _ends(frames.shape[2], dt)
         stages = self._ready(frames.shape)
         channels = stages[-1].channels(components)
         if flat and channels != 1:
             raise ValueError(
-                f"movie has the shape {frames.shape[2:]}, and the result {channels} channels; give it as (batch, "
+                f"movie has the shape {given.shape}, and the result {channels} channels; give it as (batch, "
                 "channel, time, x, y) to get all of them."
             )
         for start, end in ends[:1] + ends[-1:]:
             length = end - start
             for stage in stages:
                 length = stage.frames(length)
+        dtype = stages[0].network.dtype
+        if frames.dtype != dtype:
+            frames = converted("movie", frames, dtype)
         self._stages = stages
         for stage in stages:
             stage.refresh()
@@ -286,8 +287,10 @@ class Stage:
         if self._added:
             # What the delays still hold comes out behind a few more frames, whatever these are.
             self.network.push_state()
-            more = self.network.run(np.zeros((self._added, *self.shape)), outputs)
-            self.network.pop_state()
+            try:
+                more = self.network.run(np.zeros((self._added, *self.shape)), outputs)
+            finally:
+                self.network.pop_state()
             rates = [np.concatenate(pair) for pair in zip(rates, more, strict=True)]
         result = rates[0] if len(rates) == 1 else np.concatenate(rates, axis=-1)
         return result[self._dropped :].transpose(1, 4, 0, 2, 3)

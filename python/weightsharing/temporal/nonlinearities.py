@@ -16,7 +16,7 @@ _CEILING = "min=0.0, max=1000000.0"
 
 
 class Nonlinearity(Layer):
-    """Any function of each pixel.
+    """Any function of each pixel, as equations of a neuron; what it remembers is part of the memory.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ class Nonlinearity(Layer):
     """
 
     _parameters = ""
+    _remembers = True  # equations may have a state
 
     def __init__(self, equations: str) -> None:
         super().__init__()
@@ -48,6 +49,8 @@ class Nonlinearity(Layer):
 class NLRectify(Nonlinearity):
     """``min(max(x, 0), 1e6)``."""
 
+    _remembers = False
+
     def __init__(self) -> None:
         super().__init__(f"r = sum(exc) : {_CEILING}")
 
@@ -55,6 +58,7 @@ class NLRectify(Nonlinearity):
 class _Scaled(Nonlinearity):
     """A function of ``bias + scale * x``."""
 
+    _remembers = False
     _parameters = "scale = 1.0 : population\nbias = 0.0 : population"
 
     def __init__(self, equations: str) -> None:
