@@ -12,18 +12,30 @@ pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+ORACLE = Path(__file__).parent / "oracle" / "torch"
 
 
-def run(name, folder, monkeypatch):
+def run(name, folder, monkeypatch, *arguments):
     """Run an example from a folder of its own, so that it writes there; give its names."""
     (folder / "examples").mkdir()
     script = shutil.copy(EXAMPLES / name, folder / "examples")
-    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
     return runpy.run_path(str(script), run_name="__main__")
 
 
-def is_picture(path):
-    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 50_000
+def is_picture(path, smallest=50_000):
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > smallest
+
+
+def run_and_read(name, folder, monkeypatch, capsys):
+    """Run an example that writes one picture where it is told to; give its names and what it printed."""
+    picture = folder / "picture.png"
+    names = run(name, folder, monkeypatch, picture)
+    assert is_picture(picture, 20_000) and picture.stat().st_size < 300_000
+    assert [path.name for path in (folder / "examples").iterdir()] == [name]
+    printed = capsys.readouterr().out
+    assert str(picture) in printed and "steps/s" in printed
+    return names, printed
 
 
 def test_image_pipeline(tmp_path, monkeypatch):
@@ -46,3 +58,20 @@ def test_demo(tmp_path, monkeypatch, capsys):
     assert is_picture(tmp_path / "demo.png")
     printed = capsys.readouterr().out
     assert "cpu" in printed and "reference" in printed and str(tmp_path / "demo.png") in printed
+
+
+def test_conv_relu_maxpool(tmp_path, monkeypatch, capsys):
+    names, printed = run_and_read("conv_relu_maxpool.py", tmp_path, monkeypatch, capsys)
+    assert "feature maps (147, 125, 4)" in printed and "pooled maps (73, 62, 4)" in printed
+
+    # The same function on what torch was given, with an odd row that the pooling drops.
+    with np.load(ORACLE / "conv_relu_maxpool.npz") as file:
+        *feature_maps, _ = names["layer"](file["image"], file["filters"])
+        for key, maps in zip(("conv", "relu", "pool"), feature_maps, strict=True):
+            np.testing.assert_allclose(np.moveaxis(maps, -1, 0), file[key], rtol=1e-5, atol=1e-5)
+
+
+def test_toy_cases(tmp_path, monkeypatch, capsys):
+    _, printed = run_and_read("toy_cases.py", tmp_path, monkeypatch, capsys)
+    assert "filter [-1, 1]: [0.0, 3.0, 0.0, 0.0, -2.0, 0.0, -1.0, 0.0]" in printed
+    assert "neighbours at a corner ... in the middle: [16.0, 24.0, 36.0, 81.0]" in printed
