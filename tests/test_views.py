@@ -351,3 +351,14 @@ def test_views_of_a_batch_have_its_axis_first():
         view.r = np.zeros((2, 2, 3))
     with pytest.raises(ValueError, match="common"):
         view.b = 3.0
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_what_units_share_is_read_as_the_population_reads_it(batch):
+    network = ws.Network(batch=batch)
+    neuron = ws.Neuron(parameters="gain = 2.0 : population\nbias = 0.5 : filter", equations="r = gain + bias")
+    units = network.create((3, 4), neuron)
+    for view in (units[1:, 2:], units[0, 0], units[[3, 5]]):
+        for name in ("gain", "bias"):
+            np.testing.assert_array_equal(view.get(name), units.get(name))
+        assert np.shape(view.bias) == (*(() if batch is None else (batch,)), 4)

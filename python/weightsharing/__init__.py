@@ -9,7 +9,9 @@ from .distributions import Normal, Uniform
 from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
+from .inputs import MoviePopulation, TimedArray
 from .models import LeakyIntegrator
+from .monitors import Monitor
 from .network import (
     Network,
     clear,
@@ -29,6 +31,7 @@ from .pooling import Pooling
 from .population import Population
 from .projection import Copy, Projection, Synapse
 from .shared_projection import SharedProjection
+from .videos import VideoPopulation
 from .views import PopulationView
 
 __version__ = "0.1.0"
@@ -40,7 +43,9 @@ __all__ = [
     "ExpressionError",
     "ImagePopulation",
     "LeakyIntegrator",
+    "Monitor",
     "MovieError",
+    "MoviePopulation",
     "Network",
     "Neuron",
     "Normal",
@@ -53,8 +58,10 @@ __all__ = [
     "SharedProjection",
     "StateError",
     "Synapse",
+    "TimedArray",
     "Uniform",
     "Variable",
+    "VideoPopulation",
     "__version__",
     "add_function",
     "backends",

@@ -70,9 +70,8 @@ class History:
         """Return what stands in the array before step 0, oldest first."""
         if isinstance(self.policy, str) and self.policy in OF_MOVIES:
             assert movie is not None
-            return before_movie(movie, self.policy, self.depth).reshape(
-                self.depth, -1, *self.population.geometry
-            )
+            before = before_movie(movie, self.policy, self.depth, self.population.dimension)
+            return before.reshape(self.depth, -1, *self.population.geometry)
         if isinstance(self.policy, str):
             return 1.0 if self.policy == "ones" else 0.0
         return self._given(np.asarray(self.policy))
@@ -91,16 +90,22 @@ class History:
         return last[:, np.newaxis] if given.ndim == axes + 1 else last
 
 
-def before_movie(movie: Array, policy: str, frames: int) -> Array:
+def before_movie(movie: Array, policy: str, frames: int, axes: int) -> Array:
     """Return the frames (frames, \\*frame) that stand before a movie (t, [batch], \\*frame), per trial.
+
+    `axes` is the number of axes of a frame.
 
     ``'mean'``: the mean over time and units. ``'mirror'``: the movie backwards, so that its first frame comes
     twice. ``'full_copy'``: the movie itself. Movies that are too short are repeated.
     """
-    if policy == "mirror":
-        movie = movie[::-1]
-    times = -(-frames // len(movie))
-    return np.concatenate([movie] * times)[len(movie) * times - frames :]
+    if policy == "mean":
+        # Copied, so that a trial's mean is rounded as if it were alone.
+        trials = movie.reshape(len(movie), -1, *movie.shape[movie.ndim - axes :])
+        means = [np.ascontiguousarray(trials[:, b]).mean(dtype=np.float64) for b in range(trials.shape[1])]
+        each = np.array(means).reshape(-1, *(1,) * axes) if movie.ndim > axes + 1 else np.array(means[0])
+        return np.broadcast_to(each, (frames, *movie.shape[1:]))
+    steps = np.arange(-frames, 0)
+    return movie[(-1 - steps if policy == "mirror" else steps) % len(movie)]
 
 
 @dataclass

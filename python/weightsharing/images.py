@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arrays import real_array
+from .arrays import Array, real_array
+from .description import Shape
 from .population import Population
 
 if TYPE_CHECKING:
@@ -80,25 +82,13 @@ class ImagePopulation(Population):
         UserWarning
             If the size of the image differs from the geometry.
         """
-        pillow = _pillow()
-        height, width, *channels = self.geometry
-        picture = _read(pillow, path)
-        picture, white = _convert(pillow, picture, colour=channels == [3], path=path)
-        if picture.size != (width, height):
+        picture = read_picture(path, "set_image")
+        size = (picture.height, picture.width)
+        if size != self.geometry[:2]:
             warnings.warn(
-                f"set_image: {os.fspath(path)!r} has {picture.height} rows and {picture.width} columns, the "
-                f"population {height} and {width}; the image is resized. Choose the geometry "
-                f"{(picture.height, picture.width, *channels)} to keep its pixels.",
-                stacklevel=2,
+                resized_message(f"set_image: {os.fspath(path)!r}", size, self.geometry), stacklevel=2
             )
-            picture = picture.resize((width, height), pillow.Resampling.BICUBIC)
-        values = np.asarray(picture, dtype=np.float64)
-        if white is not None:
-            # Bicubic interpolation overshoots at edges; Pillow itself clips 8-bit images only.
-            values = np.clip(values / white, 0.0, 1.0)
-        if channels == [3] and values.ndim == 2:
-            values = np.repeat(values[:, :, np.newaxis], 3, axis=2)
-        self.r = values.reshape(self.geometry)
+        self.r = picture_rates(picture, self.geometry, f"set_image: {os.fspath(path)!r}")
 
     def set_array(self, array: ArrayLike) -> None:
         """Take an image from an array.
@@ -126,55 +116,114 @@ class ImagePopulation(Population):
                 f"set_array: the array has shape {values.shape}; expected "
                 f"{' or '.join(map(str, sorted(shapes)))}. Crop or resize it, or use set_image."
             )
-        if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
-            values = values / float(np.iinfo(values.dtype).max)
-        elif values.dtype.kind not in "fb":
-            raise TypeError(
-                f"set_array: the array has dtype {values.dtype}; expected floating-point rates, uint8 "
-                "(divided by 255), uint16 (divided by 65535) or bool. Convert it with .astype."
-            )
-        self.r = values.astype(np.float64).reshape(self.geometry)
+        self.r = scaled("set_array: the array", values).astype(np.float64).reshape(self.geometry)
 
 
-def _pillow() -> ModuleType:
+def scaled(name: str, values: Array) -> Array:
+    """Return pixel values as rates: uint8 divided by 255, uint16 by 65535, others as they are.
+
+    Raises
+    ------
+    TypeError
+        If they are of a type that does not tell which value is white.
+    """
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+        return values / float(np.iinfo(values.dtype).max)
+    if values.dtype.kind not in "fb":
+        raise TypeError(
+            f"{name} has dtype {values.dtype}; expected floating-point rates, uint8 (divided by 255), uint16 "
+            "(divided by 65535) or bool. Convert it with .astype."
+        )
+    return values
+
+
+def pillow(reader: str) -> ModuleType:
+    """Return Pillow's module, or raise an ImportError that names what reads with it."""
     try:
         import PIL.Image
     except ImportError as error:
         raise ImportError(
-            "set_image reads files with Pillow, which is not installed: pip install weightsharing[images]. "
-            "set_array takes images from arrays without it."
+            f"{reader} reads files with Pillow, which is not installed: pip install weightsharing[images]. "
+            "Arrays are taken without it."
         ) from error
     return PIL.Image
 
 
-def _read(pillow: ModuleType, path: str | os.PathLike[str]) -> Image:
+def read_picture(path: str | os.PathLike[str], reader: str) -> Image:
+    """Read an image file, of an animation the first frame.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        If there is no such file, or it is not an image or damaged; `reader` is named in the message.
+    """
+    module, file = pillow(reader), existing_file(path, reader)
+    with damaged_file(path, reader), module.open(file) as opened:
+        picture: Image = opened.copy()
+        return picture
+
+
+def existing_file(path: str | os.PathLike[str], reader: str) -> Path:
+    """Return the path of a file that is there, or raise TypeError, FileNotFoundError or ValueError."""
     try:
         file = Path(path)
     except TypeError:
         raise TypeError(
-            f"set_image: path is {path!r} ({type(path).__name__}); expected the path of an image file. "
+            f"{reader}: path is {path!r} ({type(path).__name__}); expected the path of an image file. "
             "set_array takes arrays."
         ) from None
     if not file.exists():
-        raise FileNotFoundError(f"set_image: there is no file {os.fspath(path)!r}.")
+        raise FileNotFoundError(f"{reader}: there is no file {os.fspath(path)!r}.")
     if not file.is_file():
-        raise ValueError(f"set_image: {os.fspath(path)!r} is not a file; expected an image file.")
+        raise ValueError(f"{reader}: {os.fspath(path)!r} is not a file; expected an image file.")
+    return file
+
+
+@contextmanager
+def damaged_file(path: str | os.PathLike[str], reader: str) -> Iterator[None]:
+    """Turn what Pillow raises for a damaged file into ValueError: its decoders raise errors of many types."""
     try:
-        with pillow.open(file) as opened:
-            picture: Image = opened.copy()
-            return picture
+        yield
     except PermissionError:
         raise
-    except Exception as error:  # Pillow's decoders fail on damaged files with errors of many types.
+    except Exception as error:
         raise ValueError(
-            f"set_image: {os.fspath(path)!r} cannot be read as an image: {error}. "
+            f"{reader}: {os.fspath(path)!r} cannot be read as an image: {error}. "
             "The file is damaged, or of a format that Pillow does not know."
         ) from error
 
 
-def _convert(
-    pillow: ModuleType, picture: Image, colour: bool, path: str | os.PathLike[str]
-) -> tuple[Image, float | None]:
+def resized_message(where: str, size: tuple[int, int], geometry: Shape) -> str:
+    """What is said about a picture of another size (height, width)."""
+    return (
+        f"{where} has {size[0]} rows and {size[1]} columns, the population {geometry[0]} and {geometry[1]}; the "
+        f"image is resized. Choose the geometry {(*size, *geometry[2:])} to keep its pixels."
+    )
+
+
+def picture_rates(picture: Image, geometry: Shape, where: str) -> Array:
+    """Return the rates (\\*geometry), float64, of a picture: grey or RGB as the geometry asks, resized.
+
+    Raises
+    ------
+    ValueError
+        If the mode has no known range, or cannot be converted; `where` begins the message.
+    """
+    module = pillow(where)
+    height, width, *channels = geometry
+    picture, white = _convert(module, picture, colour=channels == [3], where=where)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), module.Resampling.BICUBIC)
+    values = np.asarray(picture, dtype=np.float64)
+    if white is not None:
+        # Bicubic interpolation overshoots at edges; Pillow itself clips 8-bit images only.
+        values = np.clip(values / white, 0.0, 1.0)
+    if channels == [3] and values.ndim == 2:
+        values = np.repeat(values[:, :, np.newaxis], 3, axis=2)
+    return values.reshape(geometry)
+
+
+def _convert(module: ModuleType, picture: Image, colour: bool, where: str) -> tuple[Image, float | None]:
     """Give the picture in mode L, RGB or F, and the value that white has there (None: as it is)."""
     if picture.mode == "F":
         return picture, None
@@ -183,11 +232,11 @@ def _convert(
         if picture.mode == "I" and (values.min() < 0 or values.max() > 65535):
             # Pillow gives 16-bit files of some formats as 32-bit integers; beyond 16 bits white is unknown.
             raise ValueError(
-                f"set_image: {os.fspath(path)!r} holds 32-bit integers from {values.min()} to "
+                f"{where} holds 32-bit integers from {values.min()} to "
                 f"{values.max()}, a range without a known white. "
                 "Read it into an array, scale it and use set_array."
             )
-        picture = pillow.fromarray(values.astype(np.float32))
+        picture = module.fromarray(values.astype(np.float32))
         return picture, 65535.0
     if picture.mode in ("1", "L", "LA"):
         return picture.convert("L"), 255.0
@@ -196,7 +245,7 @@ def _convert(
         picture = picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")
     except ValueError as error:
         raise ValueError(
-            f"set_image: {os.fspath(path)!r} has mode {picture.mode}, which Pillow does not convert: "
+            f"{where} has mode {picture.mode}, which Pillow does not convert: "
             f"{error}. Convert the file to RGB first."
         ) from error
     return (picture if colour else picture.convert("L")), 255.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,14 +35,16 @@ from .description import Shape
 from .device_arrays import current_stream
 from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
+from .monitors import Monitor, begin_all
 from .neuron import Neuron, forget_functions
 from .population import Population, checked_dtype
 from .progress import progress_bar
 from .schedule import NotFinite, Recording, Runner, Schedule
 
 if TYPE_CHECKING:
-    from .monitors import Monitor
+    from .inputs import MoviePopulation
     from .projection import BaseProjection, Synapse
+    from .views import PopulationView
 
 
 F = TypeVar("F", bound=Callable[[int], Any])
@@ -141,7 +144,8 @@ class Network(NotCopyable):
         self._initial: dict[Population, dict[str, Array]] = {}
         self._initial_draws = self._random_generator.bit_generator.state
         self._steps_done = 0
-        self._monitors: list[Monitor] = []
+        self._monitors: WeakSet[Monitor] = WeakSet()
+        self._run_end: int | None = None  # step at which the present run ends
         self._callbacks: list[Callback] = []
         self._callbacks_enabled = True
         self._pushed: list[_State] = []
@@ -315,9 +319,44 @@ class Network(NotCopyable):
         self._check_member(projection.pre)
         return projection
 
+    def monitor(
+        self,
+        obj: Population | PopulationView,
+        variables: str | Sequence[str],
+        period: float | None = None,
+        period_offset: float | None = None,
+        start: bool = True,
+        name: str | None = None,
+    ) -> Monitor:
+        """Record variables of a population of this network, or of a view of one.
+
+        Parameters
+        ----------
+        obj, variables, period, period_offset, start, name
+            As for `Monitor`.
+
+        Returns
+        -------
+        Monitor
+            Records as long as somebody holds it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        population = getattr(obj, "population", obj)
+        if isinstance(population, Population):
+            self._check_member(population)
+        return Monitor(obj, variables, period, period_offset, start, name)
+
     def _check_member(self, population: Population) -> None:
         if population.network is not self:
             raise ValueError(f"{population!r} belongs to another network; create it in this one.")
+
+    def _forget_population(self, population: Population) -> None:
+        """Take back the registration of one that turned out to be wrong."""
+        self._populations.remove(population)
 
     def _check_open(self, action: str) -> None:
         if self._compiled_for is not None:
@@ -356,6 +395,9 @@ class Network(NotCopyable):
         name = self._register_population(population, population._given_name)
         home._populations.remove(population)
         population._move(self, name, values)
+        moving = [monitor for monitor in home._monitors if monitor._population is population]
+        home._monitors.difference_update(moving)
+        self._monitors.update(moving)
 
     # --- Running ---
 
@@ -369,7 +411,7 @@ class Network(NotCopyable):
         """Prepare the network for simulation; nothing can be added any more.
 
         The values of this moment are those that `reset` restores. Called again, it starts over from the
-        values of that moment, with empty histories and at time 0, for example on another backend.
+        values of that moment, with empty histories and monitors and at time 0, for example on another backend.
 
         Parameters
         ----------
@@ -390,6 +432,7 @@ class Network(NotCopyable):
         target, reason = self._chosen(asked)
         self._check_uniform(target)
         for population in self._populations:
+            population._check_shown()
             population._fetch_all()
         executors = {one: one._ready_executors(target) for one in self._projections}
         compiled = compile_steps(
@@ -440,6 +483,119 @@ class Network(NotCopyable):
             If the network is not compiled.
         """
         self._run(1)
+
+    def run(self, movie: Any, output: Any = None, progress: bool = False) -> Any:
+        """Show a whole movie, one frame in each step, and return what populations made of it.
+
+        A second movie continues where the first one ended: histories, delays and variables carry over, so a
+        movie that is cut into pieces gives the same as the whole. Only the histories ``'mean'``, ``'mirror'``
+        and ``'full_copy'`` are made from the movie that is given at step 0.
+
+        Parameters
+        ----------
+        movie : array_like, or dict
+            For the network's only `MoviePopulation`: (frames, \\*geometry), in a network with a batch also
+            (frames, batch, \\*geometry), or whatever else `set_movie` takes and has a known number of frames.
+            A dict gives one movie to each of several populations, all with the same number of frames.
+        output : Population, or sequence of Population, optional
+            Whose rates to return.
+        progress : bool
+            Whether to show a progress bar; needs tqdm.
+
+        Returns
+        -------
+        ndarray (frames, \\*geometry), or (frames, batch, \\*geometry)
+            Rates of `output` at the end of each step; a list of such arrays for a sequence of populations, None
+            without `output`.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        TypeError, ValueError
+            If the movie does not fit the population, `output` is not as described, or a projection asks for a
+            history made from a movie and its pre population shows none. Nothing has changed then.
+        FloatingPointError, ImportError
+            As for `simulate`.
+
+        Notes
+        -----
+        The movie stays that of the population: after `reset` it begins again.
+        """
+        from .inputs import Timetable
+
+        self._check_compiled()
+        movies = {shown: shown._whole_movie(one) for shown, one in self._movies(movie).items()}
+        lengths = {len(frames) for frames in movies.values()}
+        if len(lengths) > 1:
+            listed = ", ".join(f"{one.name!r}: {len(frames)}" for one, frames in movies.items())
+            raise ValueError(
+                f"movie: the movies differ in their number of frames ({listed}); cut them alike."
+            )
+        single = isinstance(output, Population)
+        recorded = self._checked_outputs([output] if single else [] if output is None else output)
+        if self._steps_done == 0:
+            self._fill_from(movies)
+        steps = lengths.pop()
+        first, before = self._steps_done, [(one, one._shown_state()) for one in movies]
+        for shown, frames in movies.items():
+            shown._set_shown(Timetable(frames, 0.0, "every"), first)
+        recordings = [
+            Recording(rates, None, np.empty((steps, len(rates), rates[0].size), rates.dtype), first, 1)
+            for rates in (one._array("r") for one in recorded)
+        ]
+        try:
+            self._run(steps, progress, recordings, histories_known=True)
+        except BaseException:
+            if self._steps_done == first:
+                for shown, state in before:
+                    shown._restore_shown(state)
+            raise
+        results = [
+            recording.rows.reshape(steps, *one._outer(one.geometry))
+            for one, recording in zip(recorded, recordings, strict=True)
+        ]
+        return results[0] if single else None if output is None else results
+
+    def _movies(self, movie: Any) -> dict[MoviePopulation, Any]:
+        """Which population is to show which movie."""
+        from .inputs import MoviePopulation
+
+        showing = [one for one in self._populations if isinstance(one, MoviePopulation)]
+        if not isinstance(movie, Mapping):
+            if len(showing) != 1:
+                raise ValueError(
+                    f"movie: the network has {len(showing)} populations that show movies; expected one, or a dict "
+                    "{population: movie}."
+                )
+            return {showing[0]: movie}
+        if not movie:
+            raise ValueError("movie is an empty dict; expected {population: movie}.")
+        for key in movie:
+            if key not in showing:
+                raise ValueError(f"movie: {key!r} is no MoviePopulation of this network.")
+        return dict(movie)
+
+    def _checked_outputs(self, output: Any) -> list[Population]:
+        if not isinstance(output, Sequence) or not all(isinstance(one, Population) for one in output):
+            raise TypeError(f"output is {output!r}; expected a population, or a sequence of populations.")
+        for one in output:
+            self._check_member(one)
+        return list(output)
+
+    def _fill_from(self, movies: Mapping[MoviePopulation, Array]) -> None:
+        """Fill the histories that are made from a whole movie."""
+        filled = []
+        for history in self._histories_of_movies():
+            movie = next((frames for one, frames in movies.items() if one is history.population), None)
+            if movie is None:
+                raise ValueError(
+                    f"history={history.policy!r} of {history.population.name!r} is made from a whole movie, and this "
+                    "population shows none; choose another history."
+                )
+            filled.append((history.array, history.initial(movie)))
+        for array, values in filled:
+            self._fill(array, values)
 
     def every(self, period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
         """Decorate a function that is called between steps, whenever a period of simulated time has passed.
@@ -507,16 +663,18 @@ class Network(NotCopyable):
             for sums in population._sums.values():
                 self._fill(sums, 0.0)
         self._random_generator.bit_generator.state = self._initial_draws
-        for monitor in self._monitors:
-            monitor._reset()
         self._restart()
 
     def _restart(self) -> None:
         """Go to the time before step 0, with histories of what was before."""
         self._steps_done = 0
+        for monitor in self._monitors:
+            monitor._reset()
         self._pushed.clear()
+        for population in self._populations:
+            population._show_again()
         for history in self._histories:
-            if not (isinstance(history.policy, str) and history.policy in OF_MOVIES):
+            if history not in self._histories_of_movies():
                 self._fill(history.array, history.initial())
 
     def push_state(self) -> None:
@@ -547,13 +705,16 @@ class Network(NotCopyable):
         """A copy of everything that a run changes."""
         arrays = [self._fetch(array) for array in self._state_arrays()]
         draws = self._random_generator.bit_generator.state
-        return _State([(array, array.copy()) for array in arrays], self._steps_done, draws)
+        shown = [(population, population._shown_state()) for population in self._populations]
+        return _State([(array, array.copy()) for array in arrays], self._steps_done, draws, shown)
 
     def _restore(self, state: _State) -> None:
         for array, values in state.values:
             self._fill(array, values)
         self._steps_done = state.steps_done
         self._random_generator.bit_generator.state = state.draws
+        for population, shown in state.shown:
+            population._restore_shown(shown)
 
     def _state_arrays(self) -> list[Array]:
         """Every array that a run changes: values, sums, histories."""
@@ -625,17 +786,26 @@ class Network(NotCopyable):
             self._random_generator.bit_generator.state = before
             raise
 
-    def _run(self, steps: int, progress: bool = False) -> None:
+    def _run(
+        self,
+        steps: int,
+        progress: bool = False,
+        recordings: Sequence[Recording] = (),
+        histories_known: bool = False,
+    ) -> None:
         """Run some steps, in pieces: callbacks come in between, a movie may arrive frame by frame."""
         self._check_compiled()
+        if self._run_end is not None:
+            raise StateError("a function called between the steps of a run cannot begin another run.")
         first, end = self._steps_done, self._steps_done + steps
-        if steps and first == 0:
+        if steps and first == 0 and not histories_known:
             self._check_histories_known()
         show = progress_bar(steps) if progress else None
         streaming = any(population._streams for population in self._populations)
         before = self._state() if streaming else None
-        recordings = [one for monitor in self._monitors for one in monitor._begin(first, steps)]
         try:
+            begin_all(self._monitors, first, steps)
+            self._run_end = end
             while self._steps_done < end:
                 upto = min(self._call_back(), end)
                 if show is not None:
@@ -649,20 +819,22 @@ class Network(NotCopyable):
             self._restore(before)
             raise
         finally:
+            self._run_end = None
             for monitor in self._monitors:
                 monitor._end(self._steps_done)
             if show is not None:
                 show.close()
 
-    def _run_piece(self, upto: int, recordings: list[Recording]) -> None:
+    def _run_piece(self, upto: int, recordings: Sequence[Recording]) -> None:
         """Run to a step at most, less if a movie has fewer frames ready."""
         runner = self._check_compiled()
         for population in self._populations:
             upto = min(upto, population._show(self._steps_done, upto))
         for projection in self._projections:
             projection._ready_executors()
+        kept = [*recordings, *(one for monitor in self._monitors for one in monitor._recordings())]
         try:
-            runner.run(self._steps_done, upto - self._steps_done, recordings)
+            runner.run(self._steps_done, upto - self._steps_done, kept)
         except NotFinite as found:
             raise self._not_finite(found, self._steps_done + runner.done) from None
         finally:
@@ -680,13 +852,15 @@ class Network(NotCopyable):
             )
         return upcoming
 
+    def _histories_of_movies(self) -> list[History]:
+        return [one for one in self._histories if isinstance(one.policy, str) and one.policy in OF_MOVIES]
+
     def _check_histories_known(self) -> None:
-        for history in self._histories:
-            if isinstance(history.policy, str) and history.policy in OF_MOVIES:
-                raise StateError(
-                    f"history={history.policy!r} of {history.population.name!r} is made from a whole movie: "
-                    "begin with run(movie), or choose another history."
-                )
+        for history in self._histories_of_movies():
+            raise StateError(
+                f"history={history.policy!r} of {history.population.name!r} is made from a whole movie: "
+                "begin with run(movie), or choose another history."
+            )
 
     def _not_finite(self, found: NotFinite, steps: int) -> FloatingPointError:
         values = self._fetch(found.check.values)
@@ -795,11 +969,12 @@ def _count(name: str, value: Any, least: int) -> int:
 
 @dataclass(frozen=True)
 class _State:
-    """Copies of arrays, with the arrays that they belong to."""
+    """Copies of arrays, with the arrays that they belong to, and where movies stand."""
 
     values: list[tuple[Array, Array]]
     steps_done: int
     draws: Any
+    shown: list[tuple[Population, Any]]
 
 
 _default = Network()

@@ -516,6 +516,18 @@ class Population(NotCopyable):
             present = {key: self._network._fetch(self._array(key)) for key in self._neuron.parameters}
             self._neuron.check_divisors(present | {name: value}, (name,))
 
+    def _check_shown(self) -> None:
+        """Raise if what is shown does not fit the network that is about to be compiled."""
+
+    def _show_again(self) -> None:
+        """Begin again at step 0."""
+
+    def _shown_state(self) -> Any:
+        """What `_restore_shown` needs to show the same again."""
+
+    def _restore_shown(self, state: Any) -> None:
+        """Show what was shown, counted from the same step."""
+
     def _fetch_all(self) -> None:
         """Bring all values up to date, before another runner takes them over."""
         for values in (*self._values.values(), *self._sums.values()):

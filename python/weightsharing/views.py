@@ -177,7 +177,8 @@ class PopulationView(NotCopyable):
 
     def get(self, name: str) -> Any:
         """Return a variable or parameter of these units; see `Population.get`."""
-        return self._of_units(self._population.get(name))
+        values = self._population.get(name)
+        return self._of_units(values) if self._population._locality(name) == "local" else values
 
     def set(self, values: Mapping[str, Any]) -> None:
         """Assign variables and parameters of these units, all or none; see `Population.set`."""
@@ -187,10 +188,8 @@ class PopulationView(NotCopyable):
         """Return what the projections with this target added up to at these units in the last step."""
         return self._of_units(self._population.sum(target))
 
-    def _of_units(self, values: Any) -> Any:
+    def _of_units(self, values: Array) -> Any:
         """Choose from values of the population, whose axes before the geometry stay."""
-        if not isinstance(values, np.ndarray):
-            return values
         batch = values.shape[: values.ndim - self._population.dimension]
         chosen = values.reshape(*batch, -1)[..., self._ranks].reshape((*batch, *self._shape))
         return frozen(chosen) if chosen.ndim else chosen.item()
