@@ -42,11 +42,12 @@ echo '#include <optional>' | $$compiler -std=c++17 -fsyntax-only -x c++ - || { \
   echo "Debian, Ubuntu: sudo apt install python3-dev    Fedora: sudo dnf install python3-devel"; exit 1; }
 endef
 
-.PHONY: help demo test test-full sanitize races compile-cuda gpu lint format clean
+.PHONY: help demo examples test test-full sanitize races compile-cuda gpu lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      run the image pipeline on a photograph, check it, write demo.png"
+	@echo "make examples  run the examples and write their pictures to examples/*.png"
 	@echo "make test      run the test-suite"
 	@echo "make test-full run the property tests with thousands of examples"
 	@echo "make sanitize  run the test-suite under the address and undefined-behaviour sanitizers"
@@ -60,6 +61,11 @@ help:
 
 demo: .venv/installed
 	@.venv/bin/python examples/demo.py
+
+examples: .venv/installed
+	@for example in $(filter-out examples/demo.py,$(wildcard examples/*.py)); do \
+	  echo "== $$example"; .venv/bin/python "$$example" || exit 1; \
+	done
 
 test: .venv/installed
 	@WEIGHTSHARING_CUDA=emulated .venv/bin/python -m pytest -q tests

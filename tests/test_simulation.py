@@ -147,7 +147,7 @@ def test_callbacks_of_the_default_network():
         ((-1.0,), ValueError),
         ((0.3,), ValueError),
         (("1",), TypeError),
-        ((1.0, -1.0), ValueError),
+        ((1.0, -2.0), ValueError),
     ],
 )
 def test_bad_periods(arguments, error):
@@ -264,3 +264,26 @@ def test_bad_settings():
     ):
         with pytest.raises(error, match=match):
             ws.Network(**arguments)
+
+
+def test_callbacks_follow_a_later_choice_of_dt():
+    ws.clear()
+    calls = []
+    ws.every(2.0)(lambda number: calls.append(number))
+    ws.setup(dt=0.5)
+    population = ws.Population(2, COUNTER)
+    ws.compile()
+    ws.simulate(5.0)
+    assert calls == [0, 1, 2] and population.r[0] == 10.0
+    ws.clear()
+
+
+def test_callbacks_cannot_start_over():
+    network, _population = counter()
+    network.push_state()
+    for number, action in enumerate((network.reset, network.compile, network.pop_state, network.step)):
+        network.clear_all_callbacks()
+        network.every(1.0)(lambda _, action=action: action())
+        with pytest.raises(ws.StateError, match="between the steps"):
+            network.simulate(1.0)
+        assert network.time == 0.0, number

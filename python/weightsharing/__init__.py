@@ -1,6 +1,6 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from . import filters
+from . import filters, samples, temporal
 from .attributes import Parameter, Variable
 from .backends import backends, get_num_threads, set_num_threads
 from .constants import Constant
@@ -20,7 +20,9 @@ from .network import (
     disable_callbacks,
     enable_callbacks,
     every,
+    load,
     reset,
+    save,
     setup,
     simulate,
     step,
@@ -73,9 +75,13 @@ __all__ = [
     "every",
     "filters",
     "get_num_threads",
+    "load",
     "reset",
+    "samples",
+    "save",
     "set_num_threads",
     "setup",
     "simulate",
     "step",
+    "temporal",
 ]

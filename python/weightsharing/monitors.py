@@ -30,7 +30,8 @@ class Monitor(NotCopyable):
     obj : Population or PopulationView
         Whose values; of a view those of its units only.
     variables : str or list of str
-        Names of variables and parameters, ``'r'`` among them, and sums such as ``'sum(exc)'``.
+        Names of variables and parameters, ``'r'`` among them, and sums such as ``'sum(exc)'``; the sum of a target
+        that nobody feeds is 0.
     period : float, optional
         Time between two rows in ms, a whole number of steps. Default: every step.
     period_offset : float, optional

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,7 +29,7 @@ from .backends import (
 from .backends.choice import Work, choose
 from .backends.cuda import CudaRunner, device_array_view
 from .backends.reference import least_work
-from .callbacks import Callback
+from .callbacks import Callback, period_in_steps
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
 from .constants import forget_constants
 from .description import Shape
@@ -37,6 +38,8 @@ from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
 from .monitors import Monitor, begin_all
 from .neuron import Neuron, forget_functions
+from .persistence import load as load_network
+from .persistence import save as save_network
 from .population import Population, checked_dtype
 from .progress import progress_bar
 from .schedule import NotFinite, Recording, Runner, Schedule
@@ -44,6 +47,7 @@ from .schedule import NotFinite, Recording, Runner, Schedule
 if TYPE_CHECKING:
     from .inputs import MoviePopulation
     from .projection import BaseProjection, Synapse
+    from .summary import Summary
     from .views import PopulationView
 
 
@@ -221,6 +225,19 @@ class Network(NotCopyable):
             f"<Network of {len(self._populations)} populations and {len(self._projections)} projections, "
             f"dt {self.dt} ms, {self.dtype}, t {self.time} ms>"
         )
+
+    def summary(self) -> Summary:
+        """Return tables of all populations and projections: geometries, weights, how each is computed.
+
+        Returns
+        -------
+        Summary
+            Prints as tables; its attribute `weights` is the number of all weights, biases (parameters with the
+            flag ``: filter``) included.
+        """
+        from .summary import Summary
+
+        return Summary(self)
 
     def __enter__(self) -> Network:
         _entered.set((*_entered.get(), self))
@@ -427,6 +444,7 @@ class Network(NotCopyable):
             If an argument is not as described, the populations differ in dtype, or a projection asks for
             another backend or device.
         """
+        self._check_between_runs("compile")
         asked = checked_target(backend, threads, device, stream).over(self._given)
         for projection in self._projections:
             projection._connected()
@@ -435,13 +453,7 @@ class Network(NotCopyable):
         for population in self._populations:
             population._check_shown()
             population._fetch_all()
-        executors = {one: one._ready_executors(target) for one in self._projections}
-        compiled = compile_steps(
-            self._populations, self._projections, executors, self._update, self._dt, self._check_finite
-        )
-        schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
-        self._runner = make_runner(schedule, target)
-        self._histories = compiled.histories
+        self._prepare(target)
         self._compiled_for, self._asked, self._reason = target, asked, reason
         for projection in self._projections:
             projection._forget_other_executors(target)
@@ -451,6 +463,16 @@ class Network(NotCopyable):
         }
         self._initial_draws = self._random_generator.bit_generator.state
         self._restart()
+
+    def _prepare(self, target: Target) -> None:
+        """Write the schedule and make what runs it."""
+        executors = {one: one._ready_executors(target) for one in self._projections}
+        compiled = compile_steps(
+            self._populations, self._projections, executors, self._update, self._dt, self._check_finite
+        )
+        schedule = Schedule(compiled.steps, self._run_dtype(), self._dt, self._seed, self._first_trial)
+        self._runner = make_runner(schedule, target)
+        self._histories = compiled.histories
 
     def simulate(self, duration: float, progress: bool = False) -> None:
         """Run for a time. Ctrl-C stops between two steps.
@@ -619,20 +641,18 @@ class Network(NotCopyable):
         TypeError, ValueError
             If a time is not as described.
         """
-        steps = whole_steps("period", positive_number("period", period), self._dt)
-        if steps < 1:
-            raise ValueError(f"period is {period} ms; expected at least one step, {self._dt} ms.")
-        first = sum(
-            whole_steps(name, finite_number(name, value), self._dt)
-            for name, value in (("offset", offset), ("wait", wait))
+        times = (
+            positive_number("period", period),
+            finite_number("offset", offset) + finite_number("wait", wait),
         )
+        period_in_steps(*times, self._dt)
 
         def decorated(function: F) -> F:
             if not callable(function):
                 raise TypeError(
                     f"every: got a {type(function).__name__}; expected a function of one argument."
                 )
-            self._callbacks.append(Callback(function, steps, first))
+            self._callbacks.append(Callback(function, *times))
             return function
 
         return decorated
@@ -658,6 +678,7 @@ class Network(NotCopyable):
             If the network is not compiled.
         """
         self._check_compiled()
+        self._check_between_runs("reset")
         for population, values in self._initial.items():
             for name, initial in values.items():
                 self._fill(population._array(name), initial)
@@ -698,9 +719,60 @@ class Network(NotCopyable):
             If none is left, or the network was compiled again since.
         """
         self._check_compiled()
+        self._check_between_runs("pop_state")
         if not self._pushed:
             raise StateError("pop_state: no state was pushed.")
         self._restore(self._pushed.pop())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that further steps depend on to a file.
+
+        That is: all weights, also which synapses there are, all variables, parameters and sums, histories,
+        the number of steps done, seed, `first_trial` and the source of random numbers, and where timed inputs
+        stand. Monitors, callbacks, pushed states, the frames of timed inputs and the values that `reset`
+        returns to are not saved: the program that builds the network makes them again.
+
+        Parameters
+        ----------
+        path : str or path
+            By custom with the suffix ``.npz``; `numpy.load` reads the file. A file of this name is replaced once
+            the new one is complete and on the disk: after a crash there is the old one or the new one.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        OSError
+            If the file cannot be written.
+        """
+        save_network(self, path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Return to the state that was saved, also in another process or on another backend.
+
+        The network must be built and compiled as the saved one was. On the same backend it continues bit for
+        bit as that would have continued. Seed and `first_trial` become those of the file; a connection that
+        was drawn at random becomes the saved one. Monitors keep what they recorded, and `reset` still returns
+        to the values of this network's own ``compile()``.
+
+        Parameters
+        ----------
+        path : str or path
+            A file that `save` wrote.
+
+        Raises
+        ------
+        StateError
+            If the network is not compiled.
+        OSError
+            If the file cannot be read.
+        ValueError
+            If the file is none of ours, damaged, or written by a later version, or the network differs from
+            the saved one: in dt, dtype, batch or update order, in names, geometries or variables of populations,
+            in names, kinds, shapes or delays of projections, in histories or constants. The message names the
+            first difference. Nothing has changed then.
+        """
+        load_network(self, path)
 
     def _state(self) -> _State:
         """A copy of everything that a run changes."""
@@ -798,8 +870,7 @@ class Network(NotCopyable):
     ) -> None:
         """Run some steps, in pieces: callbacks come in between, a movie may arrive frame by frame."""
         self._check_compiled()
-        if self._run_end is not None:
-            raise StateError("a function called between the steps of a run cannot begin another run.")
+        self._check_between_runs("run")
         first, end = self._steps_done, self._steps_done + steps
         if steps and first == 0 and not histories_known:
             self._check_histories_known()
@@ -851,12 +922,11 @@ class Network(NotCopyable):
         """Call the functions that are due before the next step; return the step before which others are."""
         upcoming = 2**62
         for callback in self._callbacks if self._callbacks_enabled else ():
-            wait = callback.first - self._steps_done
-            if wait <= 0 and wait % callback.period == 0:
-                callback.function(-wait // callback.period)
-            upcoming = min(
-                upcoming, self._steps_done + (wait if wait > 0 else wait % callback.period or callback.period)
-            )
+            period, first = period_in_steps(callback.period, callback.first, self._dt)
+            wait = first - self._steps_done
+            if wait <= 0 and wait % period == 0:
+                callback.function(-wait // period)
+            upcoming = min(upcoming, self._steps_done + (wait if wait > 0 else wait % period or period))
         return upcoming
 
     def _histories_of_movies(self) -> list[History]:
@@ -877,6 +947,12 @@ class Network(NotCopyable):
             f"{found.check.population!r}: {found.check.variable} is {found.value} at unit {place[1:]}{trial} after "
             f"step {steps} (t = {steps * self._dt:.15g} ms), the first value that is not finite."
         )
+
+    def _check_between_runs(self, action: str) -> None:
+        if self._run_end is not None:
+            raise StateError(
+                f"{action}: a function that is called between the steps of a run cannot do this."
+            )
 
     def _check_compiled(self) -> Runner:
         if self._runner is None:
@@ -1071,3 +1147,13 @@ def step() -> None:
 def reset() -> None:
     """Reset the default network; see `Network.reset`."""
     _default.reset()
+
+
+def save(path: str | os.PathLike[str]) -> None:
+    """Write the state of the default network to a file; see `Network.save`."""
+    _default.save(path)
+
+
+def load(path: str | os.PathLike[str]) -> None:
+    """Return the default network to a saved state; see `Network.load`."""
+    _default.load(path)

@@ -567,6 +567,12 @@ class BaseProjection(NotCopyable):
         self._weights, self._geometry, self._description = weights, geometry, description
         return self
 
+    def _reconnect(self, description: Description) -> None:
+        """Take another description of the same kind and geometries; executors are made anew."""
+        for executors, _ in self._executors.values():
+            self._in_graphs += [one for one in executors if isinstance(one, CudaExecutor) and one.in_graph]
+        self._description, self._executors = description, {}
+
     def _of_own_threads(self, target: Target) -> Target:
         return dataclasses.replace(target, threads=self._given.threads or target.threads)
 
