@@ -32,6 +32,7 @@ EQUATIONS = (
     "n += 1 : population\nr = n",
     "r = clip(sum(exc), -1e-300, 1e300) if t > 3 and sum(exc) != 0 else sqrt(2) + cbrt(t)",
     "x = round(t/7) : population\nr = sinh(x + sum(exc)) ** 3",
+    "r = sum(exc) * Uniform(-1, 1) + Normal(0, 1)",
 )
 NEURON = "tau = 10.0 : population"
 

@@ -129,6 +129,36 @@ def test_memory_is_given_back():
     assert said == "2.0\n" * 5
 
 
+@pytest.mark.skipif(os.environ.get("WEIGHTSHARING_CUDA") != "emulated", reason="needs the emulation")
+def test_the_caller_keeps_its_context():
+    """A network on another device leaves the thread the context that it had, also none."""
+    said = run_python(
+        """
+        import ctypes
+        import numpy as np
+        import weightsharing as ws
+        from cupy_emulated import _driver
+
+        def context():
+            current = ctypes.c_void_p()
+            assert not _driver.cuCtxGetCurrent(ctypes.byref(current))
+            return current.value
+
+        for wanted in (None, 1, 2):  # none, device 0, device 1
+            assert not _driver.cuCtxSetCurrent(ctypes.c_void_p(wanted))
+            with ws.Network(backend="cupy", device=1) as network:
+                pre, post = ws.Population((4, 4)), ws.Population((4, 4), ws.Neuron(equations="r = sum(exc)"))
+                join = ws.Convolution(pre, post, "exc", "w*pre.r**2").connect_filter(np.ones((3, 3)), padding=2.0)
+            network.compile()
+            pre.r = 2.0
+            network.simulate(3)
+            print(post.r[0, 0], join(np.ones((4, 4)))[1, 1], post.device_array().__dlpack_device__(), context())
+        """,
+        WEIGHTSHARING_EMULATION_DEVICES="2",
+    )
+    assert said == "".join(f"36.0 9.0 (2, 1) {context}\n" for context in (None, 1, 2))
+
+
 @usable
 def test_allocator_that_fails():
     """What the allocator raises comes through; with the right one everything goes on."""
