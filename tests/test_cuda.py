@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import weightsharing as ws
@@ -131,6 +131,7 @@ def tf32_banks(draw):
     )
 
 
+@settings(max_examples=max(5, settings().max_examples // 3))
 @given(description=tf32_banks(), magnitude=st.sampled_from((1.0, 1.0, 1e-36, 1e25)), **CASE)
 def test_banks_on_tensor_cores(description, magnitude, accumulate, **case):
     rates, weights = draw_case(description, False, **case | {"dtype": np.float32})
