@@ -101,6 +101,7 @@ class EngineOf : public Engine {
   }
 
   int reduction() const { return static_cast<int>(operation_); }
+  plan::CpuTarget target() const { return {kernels_.vector_elements, sizeof(T)}; }
 
   Operation operation_;
   EngineOptions options_;
@@ -142,12 +143,11 @@ class SharedEngine final : public EngineOf<T> {
   SharedEngine(const SharedGeometry& geometry, Operation operation, double padding_value, const Psp& psp,
                const EngineOptions& options)
       : EngineOf<T>(operation, psp, options), geometry_(geometry) {
-    const plan::CpuTarget target{this->kernels_.vector_elements, sizeof(T)};
     const bool tapwise = this->general_ || (geometry.padding == Padding::ignore &&
                                             (operation == Operation::max || operation == Operation::min));
     for (const auto& [first, end] : plan::equal_runs(geometry)) {
       WindowPart<T>& part = parts_.emplace_back();
-      part.plan = plan::plan_window(geometry, first, end - first, tapwise, target);
+      part.plan = plan::plan_window(geometry, first, end - first, tapwise, this->target());
       flops_ += part.plan.flops;
       weights_ += part.plan.filters * part.plan.taps;
     }
@@ -255,6 +255,8 @@ class SharedEngine final : public EngineOf<T> {
   }
 
   void prepare(WindowPart<T>& part, const std::vector<const void*>& values) {
+    if (part.lowrank)
+      take(part, plan_of(part, false, this->target()));  // what else it may be is not known yet
     plan::WindowPlan& p = part.plan;
     WindowParameters<T>& w = part.parameters;
     std::vector<T> weights;
@@ -270,18 +272,26 @@ class SharedEngine final : public EngineOf<T> {
 
     // 'ignore' stands on a strip of zeros outside, which a weight that is not finite would turn into NaN.
     const bool tapwise = w.psp || (geometry_.padding == Padding::ignore && !w.weights_finite);
-    if (p.family == plan::Family::bank && tapwise) {
-      const plan::CpuTarget target{this->kernels_.vector_elements, sizeof(T)};
-      p = plan::plan_window(geometry_, p.first_filter, p.filters, true, target);
-      fix(part, geometry_.padding, static_cast<double>(w.strip.outside_value));
-      w.weights = part.weights.data();
-    }
+    if (p.family == plan::Family::bank && tapwise) take(part, plan_of(part, true, this->target()));
     if (p.family == plan::Family::bank) {
       part.packed = pack(part.weights, p.filters, p.taps, p.filter_block);
       w.packed = part.packed.data();
     }
     part.winograd = may_be_winograd(part) && w.weights_finite && transform(part);
     part.lowrank = may_be_lowrank(part) && factorise(part);
+  }
+
+  plan::WindowPlan plan_of(const WindowPart<T>& part, bool tapwise, const plan::CpuTarget& target) const {
+    return plan::plan_window(geometry_, part.plan.first_filter, part.plan.filters, tapwise, target);
+  }
+
+  // Another plan for the same filters and weights.
+  void take(WindowPart<T>& part, plan::WindowPlan plan) {
+    const WindowParameters<T> before = part.parameters;
+    part.plan = std::move(plan);
+    fix(part, geometry_.padding, static_cast<double>(before.strip.outside_value));
+    part.parameters.weights = before.weights;
+    part.parameters.weights_finite = before.weights_finite;
   }
 
   // [filter][tap] -> [filter block][tap][lanes], whole blocks.
@@ -343,9 +353,15 @@ class SharedEngine final : public EngineOf<T> {
   }
 
   bool factorise(WindowPart<T>& part) {
-    plan::WindowPlan& p = part.plan;
-    WindowParameters<T>& w = part.parameters;
-    // Low rank must save a third of the direct work, halos included, to pay for its passes through memory.
+    // Passes of one-dimensional filters are soon through with a block: it may be larger, and the blocks
+    // fewer.
+    plan::CpuTarget target = this->target();
+    target.cache_bytes *= 4;
+    // Each block copies its border, almost the filter's rows: it has some rows of units for them.
+    const cpu::StripAxis& down = part.plan.axis[2];
+    target.most_blocks = std::clamp<Index>(down.post / std::max<Index>(8, down.taps / 8), 4, 32);
+    plan::WindowPlan p = plan_of(part, false, target);
+    // Low rank must save a third of the direct work, borders included, to pay for its passes through memory.
     std::size_t most_terms = 0;
     while (most_terms < 16 && plan::lowrank_cost(p, most_terms + 1) < 0.67 * static_cast<double>(p.taps))
       ++most_terms;
@@ -368,10 +384,12 @@ class SharedEngine final : public EngineOf<T> {
     part.factors.clear();
     for (const std::vector<T>& factor : part.factor_values) part.factors.push_back(factor.data());
     part.column_offset.assign(p.tap_offset.begin(), p.tap_offset.begin() + p.column_taps);
+    take(part, std::move(p));
+    WindowParameters<T>& w = part.parameters;
     w.factors = {static_cast<Index>(terms.size()), part.factors.data()};
     w.column_offset = part.column_offset.data();
-    w.column_taps = p.column_taps;
-    w.term_elements = p.term_elements;
+    w.column_taps = part.plan.column_taps;
+    w.term_elements = part.plan.term_elements;
     w.rate_bound =
         static_cast<T>(plan::rate_bound(terms, static_cast<double>(std::numeric_limits<T>::max())));
     return true;

@@ -156,16 +156,20 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   // Blocks grow, rows first, while the strip fits the cache and there is work for several threads; a block of
   // less than about 64 thousand multiply-adds is not worth its border.
   p.flops = 2.0 * static_cast<double>(g.units) * static_cast<double>(filters) * static_cast<double>(p.taps);
-  const Index wanted_blocks = static_cast<Index>(std::clamp(p.flops / (2 * 65536.0), 1.0, 32.0));
+  const Index wanted_blocks =
+      static_cast<Index>(std::clamp(p.flops / (2 * 65536.0), 1.0, static_cast<double>(target.most_blocks)));
   const auto strip_elements = [&] {
     return rows(p.axis[0]) * rows(p.axis[1]) * rows(p.axis[2]) * r.planes * r.plane_length + cpu::slack * 16;
   };
+  // A strip beyond the cache anyhow, that of a filter as large as a field, is filled for several rows of
+  // units.
+  const Index most_bytes = std::max(target.cache_bytes, strip_elements() * target.element_bytes * 5 / 4);
   const auto blocks = [&] { return p.axis[0].blocks * p.axis[1].blocks * p.axis[2].blocks * r.blocks; };
   for (int d = 2; d >= 0; --d)
     while (p.axis[d].block < p.axis[d].post) {
       const Index before = p.axis[d].block;
       set_block(p.axis[d], std::min(2 * before, p.axis[d].post));
-      if (strip_elements() * target.element_bytes > target.cache_bytes || blocks() < wanted_blocks) {
+      if (strip_elements() * target.element_bytes > most_bytes || blocks() < wanted_blocks) {
         set_block(p.axis[d], before);
         d = -1;
         break;
@@ -216,7 +220,12 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
   p.factor_extents = {p.axis[0].taps, p.axis[1].taps, p.axis[2].taps, last.taps * inner_taps};
   p.column_taps = last.taps * inner_taps;
   const Index length = ceil_div(n, cpu::slack) * cpu::slack;
-  p.term_elements = rows(p.axis[0]) * rows(p.axis[1]) * rows(p.axis[2]) * length + cpu::slack;
+  Index boxes = 1;
+  for (const cpu::StripAxis& a : p.axis) {
+    boxes *= a.block;
+    p.term_elements = std::max(p.term_elements, boxes * a.strip_step);
+  }
+  p.term_elements = std::max(p.term_elements, boxes * length) + cpu::slack;
   const Index run = (p.axis[2].block - 1) * p.axis[2].strip_step + n;
   p.scratch_tile = bank ? 0 : (p.flatten ? run : 4 * n) + cpu::slack;
   p.reason = bank          ? std::to_string(filters) + " filters fill the vector lanes"
@@ -226,18 +235,15 @@ WindowPlan plan_window(const SharedGeometry& g, Index first_filter, Index filter
 }
 
 double lowrank_cost(const WindowPlan& p, std::size_t terms) {
-  // Per block: every pass reads what the passes before it left.
-  double left[3], cost = 0;
-  for (int d = 0; d < 3; ++d) left[d] = static_cast<double>(rows(p.axis[d]));
+  // Per block: a pass over each axis, first one first, on rows with their borders; then along the rows.
   const double columns = static_cast<double>(p.row.block * p.row_units);
-  cost += left[0] * left[1] * left[2] * columns * static_cast<double>(p.column_taps + 1);
-  for (int d = 2; d >= 0; --d) {
-    left[d] = static_cast<double>(p.axis[d].block);
-    if (p.axis[d].taps > 1)
-      cost += left[0] * left[1] * left[2] * columns * static_cast<double>(p.axis[d].taps + 1);
+  double units = 1, cost = 0;
+  for (const cpu::StripAxis& a : p.axis) {
+    units *= static_cast<double>(a.block);
+    if (a.taps > 1) cost += units * static_cast<double>(a.strip_step) * static_cast<double>(a.taps + 1);
   }
-  return static_cast<double>(terms) * (cost + left[0] * left[1] * left[2] * columns) /
-         (left[0] * left[1] * left[2] * columns);
+  cost += units * columns * static_cast<double>(p.column_taps + 2);
+  return static_cast<double>(terms) * cost / (units * columns);
 }
 
 GatherPlan plan_gather(const SharedGeometry& g, Index first_filter, Index filters) {

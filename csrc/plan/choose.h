@@ -15,6 +15,7 @@ struct CpuTarget {
   Index element_bytes;
   Index cache_bytes =
       192 << 10;  // for a strip: most of a second-level cache that is shared with results and weights
+  Index most_blocks = 32;  // that a plan makes for the sake of threads alone
 };
 
 enum class Family { window, bank, gather };
