@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import weightsharing as ws
 from weightsharing import persistence
 
-BACKENDS = [name for name, state in ws.backends().items() if state == "usable" and name != "cuda"]
+BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 SAVED = Path(__file__).parent / "saved"
 NOISY = ws.Neuron(
     parameters="gain = 0.9 : population\noffset = 0.5\nbias = 0.1 : filter",
