@@ -538,7 +538,7 @@ def test_nan_and_infinity_are_data():
     assert np.isnan(projection(pre.r)).all()
 
 
-@pytest.mark.parametrize("delay", [1e18, 1e300, 1.7e308])
+@pytest.mark.parametrize("delay", [2.0**30, 3e9, 1e18, 1e300, 1.7e308])
 def test_delays_beyond_all_memory(delay):
     """Times are only divided by dt when the network is compiled."""
     network = ws.Network(dt=0.5)
@@ -548,6 +548,43 @@ def test_delays_beyond_all_memory(delay):
         network.compile()
     with pytest.raises(ws.StateError, match="not compiled"):
         network.step()
+
+
+def test_delays_per_unit_beyond_all_memory():
+    network = ws.Network()
+    pre, post = network.create(2), network.create(2, ws.Neuron(equations="r = sum(exc)"))
+    ws.PointwiseProjection(pre, post, "exc", delays=[1.0, 5e9])
+    with pytest.raises(ValueError, match=r"delays is 1\.0 to 5000000000\.0 ms.*choose a smaller delay"):
+        network.compile()
+
+
+def test_histories_beyond_the_memory_there_is():
+    network = ws.Network()
+    pre, post = (
+        network.create((1000, 1000)),
+        network.create((1000, 1000), ws.Neuron(equations="r = sum(exc)")),
+    )
+    ws.PointwiseProjection(pre, post, "exc", delays=1e9)
+    with pytest.raises(
+        MemoryError, match=r"rates of 'pop0' in the last 1000000000 steps.*4,000,000,000,000,000 bytes"
+    ):
+        network.compile()
+
+
+def test_a_projection_that_could_not_be_connected_does_not_hinder():
+    network = ws.Network()
+    pre, post = network.create((4, 4)), network.create((4, 4), ws.Neuron(equations="r = sum(exc)"))
+    with pytest.raises(ValueError, match="filter"):
+        ws.Convolution(pre, post, "exc").connect_filter(np.ones(3))
+    ws.Convolution(pre, post, "exc").connect_filter(np.ones((1, 1)))
+    forgotten = ws.Convolution(pre, post, "exc")
+    with pytest.raises(ws.StateError, match="connect methods"):
+        network.compile()
+    forgotten.connect_filter(np.ones((1, 1)))
+    pre.r = 1.0
+    network.compile()
+    network.step()
+    assert len(network.projections) == 2 and (post.r == 2.0).all()
 
 
 def test_long_delays_and_durations_are_counted_exactly():

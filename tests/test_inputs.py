@@ -826,3 +826,21 @@ def test_two_movies_of_one_network_need_not_be_equally_fast(backend, monkeypatch
     network.simulate(23)
     assert fast.r[0] == 22 and slow.r[0] == 22 // 4
     assert isinstance(slow._shown, Stream)
+
+
+def test_a_movie_that_fails_takes_back_the_weights_of_callbacks():
+    network = ws.Network()
+    shown = ws.MoviePopulation((2,), network=network)
+    post = network.create(2, ws.Neuron(equations="r = sum(exc)"))
+    projection = ws.Convolution(shown, post, "exc").connect_filter([1.0])
+    network.compile()
+    shown.set_movie(iter([np.ones(2)] * 4 + [np.ones(3)]))
+
+    @network.every(1.0)
+    def change(number):
+        projection.weights = [number + 2.0]
+
+    with pytest.raises(ws.MovieError):
+        network.simulate(10.0)
+    np.testing.assert_array_equal(projection.weights, [1.0])
+    assert network.time == 0.0

@@ -287,7 +287,7 @@ def test_a_run_cannot_begin_within_a_run():
     monitor = network.monitor(clock, "r")
     network.every(3.0, offset=3.0)(lambda call: network.step())
     network.compile()
-    with pytest.raises(ws.StateError, match="between the steps"):
+    with pytest.raises(ws.StateError, match="run is under way"):
         network.simulate(5)
     assert monitor["r"].ravel().tolist() == [0, 1, 2] and network.time == 3.0
     network.clear_all_callbacks()

@@ -247,7 +247,7 @@ def test_only_a_compiled_network_between_runs_is_saved_and_loaded(tmp_path):
     network.simulate(2)
     network.clear_all_callbacks()
     network.every(1.0)(lambda call: network.load(tmp_path / "a.npz"))
-    with pytest.raises(ws.StateError, match="between the steps"):
+    with pytest.raises(ws.StateError, match="run is under way"):
         network.simulate(2)
     network.clear_all_callbacks()
     network.load(tmp_path / "a.npz")

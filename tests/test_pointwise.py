@@ -59,7 +59,19 @@ def test_weights_per_unit():
     network.compile()
     network.step()
     np.testing.assert_array_equal(post.r, 2 * weights)
-    np.testing.assert_array_equal(np.diag(projection.weights), weights.ravel())
+    np.testing.assert_array_equal(projection.weights, weights)
+    for values in (weights + 1, (weights + 1).ravel(), 3.0):
+        projection.weights = values
+        network.step()
+        np.testing.assert_array_equal(post.r, 2 * np.broadcast_to(np.reshape(values, -1), 6).reshape(2, 3))
+    with pytest.raises(ValueError, match="weights has the shape"):
+        projection.weights = np.ones((3, 2))
+
+
+def test_weights_of_a_large_projection_are_no_matrix():
+    network = ws.Network()
+    pre, post = network.create((1000, 1000)), network.create((1000, 1000), ECHO)
+    assert ws.PointwiseProjection(pre, post, "exc").weights.shape == (1000, 1000)
 
 
 @pytest.mark.parametrize(

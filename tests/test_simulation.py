@@ -284,6 +284,6 @@ def test_callbacks_cannot_start_over():
     for number, action in enumerate((network.reset, network.compile, network.pop_state, network.step)):
         network.clear_all_callbacks()
         network.every(1.0)(lambda _, action=action: action())
-        with pytest.raises(ws.StateError, match="between the steps"):
+        with pytest.raises(ws.StateError, match="run is under way"):
             network.simulate(1.0)
         assert network.time == 0.0, number

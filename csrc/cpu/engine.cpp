@@ -578,6 +578,9 @@ class SynapsesEngine final : public EngineOf<T> {
     s.row_start = geometry_.row_start.data();
     s.column = geometry_.column.data();
     s.consecutive = consecutive_.data();
+    s.pointwise = geometry_.pre == geometry_.post;
+    for (Index q = 0; s.pointwise && q < geometry_.post; ++q)
+      s.pointwise = geometry_.row_start[q + 1] == q + 1 && geometry_.column[q] == q;
     s.reduction = this->reduction();
     s.psp = this->general_.view();
     s.rate = this->g_.view();

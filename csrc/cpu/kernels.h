@@ -166,6 +166,7 @@ struct SynapsesParameters {
   const Index* row_start;
   const Index* column;
   const uint8_t* consecutive;  // [row] whether its columns are neighbours in order
+  bool pointwise;              // row q has one synapse, from unit q
   const T* weights;
   int reduction;
   const ProgramView<T>* psp;   // null: weight * rate

@@ -67,6 +67,13 @@ template <class T>
 void synapses(const SynapsesParameters<T>& s, const Task<T>& task) {
   const Index first = task.block * s.block, end = smaller(first + s.block, s.post);
   const T* rates = s.rate ? task.shared : task.pre;
+  if (s.pointwise && !s.psp) {
+    if (task.accumulate)
+      for (Index q = first; q < end; ++q) task.post[q] += s.weights[q] * rates[q];
+    else
+      for (Index q = first; q < end; ++q) task.post[q] = s.weights[q] * rates[q];
+    return;
+  }
   const auto reduce = s.reduction == reduce_max   ? reduce_synapses<T, reduce_max>
                       : s.reduction == reduce_min ? reduce_synapses<T, reduce_min>
                                                   : reduce_synapses<T, reduce_sum>;

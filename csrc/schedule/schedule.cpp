@@ -230,11 +230,12 @@ class GatherHistory final : public Item<T> {
         batch_(batch),
         units_(units) {}
   void run(Index step, T) override {
-    const Index elements = batch_ * units_;
-    for (Index i = 0; i < elements; ++i) {
-      const Index delay = delays_[i % units_];
-      out_[i] = delay ? history_[row_of(step - delay, depth_) * elements + i] : rates_[i];
-    }
+    const Index elements = batch_ * units_, now = step % depth_;
+    for (Index trial = 0; trial < batch_; ++trial)
+      for (Index u = 0, i = trial * units_; u < units_; ++u, ++i) {
+        const Index delay = delays_[u], row = now - delay;  // a delay is at most the depth
+        out_[i] = delay ? history_[(row < 0 ? row + depth_ : row) * elements + i] : rates_[i];
+      }
   }
 
  private:

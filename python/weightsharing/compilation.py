@@ -145,15 +145,20 @@ def delay_steps(projection: BaseProjection, dt: float, order: UpdateOrder) -> Ar
     with np.errstate(over="ignore"):
         exact = np.asarray(projection.delays, dtype=np.float64) / dt
     longest = float(exact.max(initial=0.0))
-    if longest * projection.pre.size >= MOST_UNITS:
+    if longest * projection.pre.size >= MOST_UNITS or longest >= 2.0**31 - 1:
         raise ValueError(
-            f"delays is {projection.delays} ms, {longest} steps of dt = {dt} ms: more than can be stored "
-            f"of the {projection.pre.size} units of pre; choose a smaller delay."
+            f"delays is {spelled_delays(projection.delays)} ms, up to {longest:.15g} steps of dt = {dt} ms: more "
+            f"than can be stored of the {projection.pre.size} units of pre; choose a smaller delay."
         )
     steps = np.floor(exact + tolerance(exact)).astype(np.int32)
     if order == "synchronous":
         steps = np.where(steps > 1, steps, 0).astype(np.int32)
     return steps if steps.ndim else int(steps)
+
+
+def spelled_delays(delays: float | Array) -> str:
+    """A delay for messages; of one per unit the smallest and the largest."""
+    return f"{delays}" if np.ndim(delays) == 0 else f"{np.min(delays)} to {np.max(delays)}"
 
 
 def tolerance(steps: Any) -> Any:
@@ -191,7 +196,15 @@ class _Compilation:
                 history.depth = max(history.depth, depth)
         for history in self.histories.values():
             pre = history.population
-            history.array = np.zeros((history.depth, *pre._shape("r")), dtype=pre.dtype)
+            shape = (history.depth, *pre._shape("r"))
+            try:
+                history.array = np.zeros(shape, dtype=pre.dtype)
+            except MemoryError:
+                raise MemoryError(
+                    f"the rates of {pre.name!r} in the last {history.depth} steps, an array {shape}, need "
+                    f"{math.prod(shape) * pre.dtype.itemsize:,} bytes, more than is free; choose smaller delays, a "
+                    "larger dt or a smaller batch."
+                ) from None
             history.initial(np.zeros((1, *pre._shape("r"))))  # raises if it does not fit
         steps = list(self._feedforward() if self.order == "feedforward" else self._synchronous())
         if self.check_finite:

@@ -428,7 +428,8 @@ class Network(NotCopyable):
     ) -> None:
         """Prepare the network for simulation; nothing can be added any more.
 
-        The values of this moment are those that `reset` restores. Called again, it starts over from the
+        Projections whose connect method raised are left out. The values of this moment are those that `reset`
+        restores. Called again, it starts over from the
         values of that moment, with empty histories and monitors and at time 0, for example on another backend.
 
         Parameters
@@ -446,6 +447,8 @@ class Network(NotCopyable):
         """
         self._check_between_runs("compile")
         asked = checked_target(backend, threads, device, stream).over(self._given)
+        # Whoever called a connect method that raised knows; often the corrected line made another projection.
+        self._projections = [one for one in self._projections if one.connected or not one._attempted]
         for projection in self._projections:
             projection._connected()
         target, reason = self._chosen(asked)
@@ -633,8 +636,9 @@ class Network(NotCopyable):
         Returns
         -------
         decorator
-            The function gets one argument, the number of its call from 0. It may assign rates, parameters and
-            weights. Calls lie at the same times however a run is cut into calls of `simulate`.
+            The function gets one argument, the number of periods that have passed since the time of the first
+            call. It may assign rates, parameters and weights. Calls lie at the same times however a run is cut
+            into calls of `simulate`.
 
         Raises
         ------
@@ -881,6 +885,9 @@ class Network(NotCopyable):
             for population in self._populations
         )
         before = self._state() if streaming else None
+        weights = [
+            (one._weights, one._weights.arrays) for one in self._projections if one._weights is not None
+        ]
         try:
             begin_all(self._monitors, first, steps)
             self._run_end = end
@@ -895,6 +902,9 @@ class Network(NotCopyable):
             # What a movie hands over is known only when it is asked: nothing of this run has happened.
             assert before is not None
             self._restore(before)
+            for held, arrays in weights:
+                if held.arrays is not arrays:
+                    held.assign(arrays)
             raise
         finally:
             self._run_end = None
@@ -951,7 +961,8 @@ class Network(NotCopyable):
     def _check_between_runs(self, action: str) -> None:
         if self._run_end is not None:
             raise StateError(
-                f"{action}: a function that is called between the steps of a run cannot do this."
+                f"{action}: a run is under way; neither a function that is called between the steps nor another "
+                "thread can do this."
             )
 
     def _check_compiled(self) -> Runner:

@@ -274,7 +274,9 @@ def load(network: Network, path: Path) -> None:
     if network._compiled_for is None:
         raise StateError("load: the network is not compiled; call compile() first.")
     if network._run_end is not None:
-        raise StateError("load: a function called between the steps of a run cannot load another state.")
+        raise StateError(
+            "load: a run is under way; a function that is called between the steps cannot do this."
+        )
     loaded = _read(network, os.fspath(path))
     anew = bool(loaded.synapses) or (loaded.seed, loaded.first_trial) != (network._seed, network._first_trial)
     for projection, weights in loaded.weights:

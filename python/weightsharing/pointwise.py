@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import connectors
-from .arrays import Array, frozen, real_array
+from .arrays import Array, frozen, real_array, shaped_array
 from .description import SynapsesDescription
 from .distributions import Normal, Uniform
 from .population import Population
@@ -71,21 +71,41 @@ class PointwiseProjection(BaseProjection):
             self.network._forget_projection(self)
             raise
 
+    @property
+    def weights(self) -> Array:
+        """Weights, one per unit (\\*post), read-only; assign a number, or an array of this shape or (post.size,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If those assigned are no real numbers, have another shape or do not fit the dtype.
+        """
+        return frozen(self._with_weights()[1].arrays[0].reshape(self.post.geometry))
+
+    @weights.setter
+    def weights(self, values: Any) -> None:
+        description, weights = self._with_weights()
+        assert isinstance(description, SynapsesDescription)
+        weights.assign([self._unit_weights("weights", description, values)])
+
+    def _unit_weights(self, name: str, description: SynapsesDescription, values: Any) -> Array:
+        """Return one weight per unit, (post.size,)."""
+        if isinstance(values, (Uniform, Normal)):
+            return self._synapse_values(description, values, exact=False)
+        array = real_array(name, values)
+        if array.shape not in ((), (self.post.size,), self.post.geometry):
+            raise ValueError(
+                f"{name} has the shape {array.shape}; expected one number, or one per unit of post "
+                f"{self.post.geometry}."
+            )
+        return shaped_array(name, array.reshape(-1) if array.ndim else array, (self.post.size,), self.dtype)
+
     def _connect_units(self, weight: Any, delays: Any, history: Any) -> None:
         synapses = connectors.one_to_one(self.pre.size, self.post.size)
         description = SynapsesDescription(self.pre.geometry, self.post.geometry, *synapses, psp=self._psp)
         checked_delays = self._checked_delays(delays)
         history = checked_history(self, history)
-        if not isinstance(weight, (Uniform, Normal)):
-            weight = real_array("weight", weight)
-            if weight.shape == self.post.geometry:
-                weight = weight.reshape(self.post.size)
-            if weight.shape not in ((), (self.post.size,)):
-                raise ValueError(
-                    f"weight has the shape {weight.shape}; expected one number, or one per unit of post "
-                    f"{self.post.geometry}."
-                )
-        values = self._synapse_values(description, weight, exact=False)
+        values = self._unit_weights("weight", description, weight)
         self._connect(description, checked_delays, history, Weights([values]))
 
     def _checked_delays(self, delays: Any) -> float | Array:
@@ -97,6 +117,10 @@ class PointwiseProjection(BaseProjection):
                 f"delays has the shape {times.shape}; expected one number, or one per unit of post "
                 f"{self.post.geometry}."
             )
-        if not (np.isfinite(times) & (times >= 0.0)).all():
-            raise ValueError("delays: expected 0 or a positive number of ms for every unit.")
+        wrong = ~(np.isfinite(times) & (times >= 0.0))
+        if wrong.any():
+            unit = tuple(int(entry) for entry in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"delays is {times[unit]} at unit {unit}; expected 0 or a positive number of ms for every unit."
+            )
         return frozen(times)

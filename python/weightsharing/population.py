@@ -479,7 +479,15 @@ class Population(NotCopyable):
     def _array(self, name: str) -> Array:
         """The values of a variable or parameter, allocated when first used and then never moved."""
         if name not in self._values:
-            values = np.zeros(self._shape(name), dtype=self.dtype)
+            shape = self._shape(name)
+            try:
+                values = np.zeros(shape, dtype=self.dtype)
+            except MemoryError:
+                raise MemoryError(
+                    f"{name} of {self._geometry} units, an array {shape}, needs "
+                    f"{math.prod(shape) * self.dtype.itemsize:,} bytes, more than is free; choose a smaller geometry "
+                    "or batch."
+                ) from None
             declared = self._declared()[name]
             initial = 0.0 if declared is None else declared.initial
             if isinstance(initial, str):

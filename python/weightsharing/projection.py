@@ -23,7 +23,7 @@ from .backends import (
 )
 from .backends.cuda import CudaExecutor, capturing, device_array_view
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
-from .compilation import HISTORIES
+from .compilation import HISTORIES, spelled_delays
 from .description import (
     OPERATIONS,
     Description,
@@ -145,6 +145,7 @@ class BaseProjection(NotCopyable):
         checked_target(self._given.over(pre.network._asked).backend, None, device, None)  # of the network
         self._pre, self._post, self._target, self._operation = pre, post, target, operation
         self._description: Description | None = None
+        self._attempted = False  # a connect method was called; without a description, it raised
         self._weights: Weights | None = None
         self._geometry: _core.SharedGeometry | None = None
         self._delays: float | Array = 0.0
@@ -371,9 +372,7 @@ class BaseProjection(NotCopyable):
             target=self.target,
             psp=description.psp.text,
             operation=description.operation,
-            delays=self.delays
-            if np.ndim(self.delays) == 0
-            else f"{np.min(self.delays)} to {np.max(self.delays)}",
+            delays=self.delays if np.ndim(self.delays) == 0 else spelled_delays(self.delays),
             dtype=self.dtype.name,
             weights=self.n_weights,
         )
@@ -553,6 +552,7 @@ class BaseProjection(NotCopyable):
         if self._description is not None:
             raise StateError(f"{self!r} is connected already; create another projection.")
         self.network._check_open("connect a projection")
+        self._attempted = True
 
     def _connect(
         self: Self,
