@@ -154,8 +154,13 @@ class BaseProjection(NotCopyable):
         return parse_psp(psp)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and not isinstance(getattr(type(self), name, None), property):
+        defined = getattr(type(self), name, None)
+        if not name.startswith("_") and not isinstance(defined, property):
             raise AttributeError(f"{self!r} has no attribute {name!r} to assign; it has weights.")
+        if isinstance(defined, property) and defined.fset is None:
+            raise AttributeError(
+                f"{name!r} of {self!r} cannot be assigned: it is fixed when a projection is created or connected."
+            )
         object.__setattr__(self, name, value)
 
     # --- What the user reads ---
