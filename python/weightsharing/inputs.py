@@ -16,6 +16,7 @@ from .arrays import Array, converted, frozen, real_array
 from .compilation import whole_steps
 from .errors import MovieError, StateError
 from .population import Population
+from .porting import ported
 from .schedule import Frames
 
 if TYPE_CHECKING:
@@ -307,6 +308,7 @@ class TimedArray(TimedInput):
     array([0., 1.], dtype=float32)
     """
 
+    @ported
     def __init__(
         self,
         rates: Any = None,

@@ -15,6 +15,7 @@ from .compilation import whole_steps
 from .description import Shape
 from .errors import NotCopyable
 from .population import Population
+from .porting import ported
 from .schedule import Recording
 from .views import PopulationView
 
@@ -72,6 +73,7 @@ class Monitor(NotCopyable):
            [4., 4.]], dtype=float32)
     """
 
+    @ported
     def __init__(
         self,
         obj: Population | PopulationView,

@@ -217,6 +217,8 @@ class Neuron:
         for word in others:
             if word in _SPIKING:
                 raise TypeError(f"{word}: spiking neurons are not available, all neurons are rate-coded.")
+            if word == "extra_values":
+                raise TypeError("extra_values: give names and numbers as constants={...}.")
             raise TypeError(f"Neuron has no argument {word!r}.")
         for argument, value in (("name", name), ("description", description)):
             if not isinstance(value, str):

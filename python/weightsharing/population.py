@@ -17,6 +17,7 @@ from .device_arrays import is_device_array
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
+from .porting import ported
 from .schedule import Frames
 from .views import PopulationView, view_of
 
@@ -64,6 +65,7 @@ class Population(NotCopyable):
         If the network is compiled already.
     """
 
+    @ported
     def __init__(
         self,
         geometry: int | Sequence[int],
