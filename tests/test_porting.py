@@ -66,6 +66,7 @@ SYNAPSES = "learning and structural plasticity are not available"
         (lambda: ws.Population(3, stop_condition="r > 1"), r"Population: .*after each step\(\)"),
         (lambda: ws.Network().create(3, stop_condition="r > 1"), "create: stop_condition"),
         (lambda: ws.ImagePopulation((3, 3), net_id=2), "ImagePopulation: net_id=2"),
+        (lambda: ws.TimedArray([[1.0]]).update([[2.0]], reset=True), r"call reset\(\) too"),
         (lambda: ws.Monitor(ws.Population(1), "r", net_id=2), "Monitor: net_id=2"),
         (lambda: ws.Synapse(equations="dw/dt = pre.r"), SYNAPSES),
         (lambda: ws.Synapse(parameters="tau = 5000"), SYNAPSES),

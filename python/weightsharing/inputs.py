@@ -337,6 +337,7 @@ class TimedArray(TimedInput):
                 self.network._forget_population(self)
                 raise
 
+    @ported
     def update(self, rates: Any, schedule: float | Sequence[float] = 0.0, period: float = -1.0) -> None:
         """Show other rates from the next step on; times count from where they counted before.
 

@@ -97,6 +97,7 @@ _MEANINGS: dict[str, Mapping[str, _Meaning]] = {
     "Population": _POPULATION,
     "ImagePopulation": _POPULATION,
     "TimedArray": _POPULATION,
+    "update": {"reset": ((False,), "times go on counting; call reset() too to begin at the first frame")},
     "create": _POPULATION,
     "BaseProjection": _PROJECTION,
     "Projection": _PROJECTION,
