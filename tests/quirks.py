@@ -644,8 +644,8 @@ OTHERS = (
         "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, ...)`, "
         "`storage_format`, `storage_order` and `force_multiple_weights` of the connectors, `disable_omp`, `copied`.",
         "Accepted and ignored: no result depends on them. What has a meaning that is missing here is an error "
-        "which says what to do: `setup(num_threads=, paradigm='cuda', precision=, method='midpoint', structural_plasticity=True)`, "
-        "`simulate(measure_time=True, callbacks=False)`, `stop_condition`, a `net_id` that is not 0, equations of a "
+        "which says what to do: `setup(num_threads=, paradigm='cuda', precision=, method='midpoint', "
+        "structural_plasticity=True)`, `simulate(measure_time=True, callbacks=False)`, `stop_condition`, a `net_id` that is not 0, equations of a "
         "`Synapse`, and so on.",
         _check_generated_code,
     ),
@@ -708,8 +708,8 @@ OTHERS = (
     Other(
         "`TimedArray.update()` after `compile()`",
         "ANNarchy 5 begins at the first of the new frames unless `reset=False`.",
-        "No frame is shown at once: times go on counting from `compile()` or the last `reset()`, and `reset=True` is an "
-        "error that names `reset()`.",
+        "No frame is shown at once: times go on counting from `compile()` or the last `reset()`, and `reset=True` is "
+        "an error that names `reset()`.",
         _check_updated_frames,
     ),
     Other(

@@ -332,7 +332,7 @@ class TimedArray(TimedInput):
         super().__init__(geometry, name, dtype, network)
         if rates is not None:
             try:
-                self._update(rates, schedule, period)
+                self._update(rates, schedule, period, 4)
             except BaseException:
                 self.network._forget_population(self)
                 raise
@@ -356,9 +356,10 @@ class TimedArray(TimedInput):
         UserWarning
             As for `TimedArray`.
         """
-        self._update(rates, schedule, period)
+        self._update(rates, schedule, period, 4)
 
-    def _update(self, rates: Any, schedule: Any, period: Any) -> None:
+    def _update(self, rates: Any, schedule: Any, period: Any, caller: int = 3) -> None:
+        """Show other rates; a warning names the line `caller` calls up, which is that of the user."""
         frames = self._as_frames("rates", rates, new=True)
         times = _checked_schedule(schedule, len(frames))
         end = finite_number("period", period)
@@ -369,7 +370,7 @@ class TimedArray(TimedInput):
                 warnings.warn(
                     f"schedule lists {len(times)} times for the {len(frames)} frames of rates: those beyond are "
                     "not shown.",
-                    stacklevel=3,
+                    stacklevel=caller,
                 )
             frames = frames[: len(times)]
         self._set_shown(Timetable(frozen(frames), times, "schedule", end), self._frames.origin)
