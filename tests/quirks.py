@@ -645,8 +645,8 @@ OTHERS = (
         "`storage_format`, `storage_order` and `force_multiple_weights` of the connectors, `disable_omp`, `copied`.",
         "Accepted and ignored: no result depends on them. What has a meaning that is missing here is an error "
         "which says what to do: `setup(num_threads=, paradigm='cuda', precision=, method='midpoint', "
-        "structural_plasticity=True)`, `simulate(measure_time=True, callbacks=False)`, `stop_condition`, a `net_id` that is not 0, equations of a "
-        "`Synapse`, and so on.",
+        "structural_plasticity=True)`, `simulate(measure_time=True, callbacks=False)`, `stop_condition`, "
+        "a `net_id` that is not 0, equations of a `Synapse`, and so on.",
         _check_generated_code,
     ),
     Other(

@@ -413,6 +413,12 @@ def test_exponential_takes_a_limit_that_is_exact():
     assert tree == "(r + ((-expm1(((-1.0 * dt) / tau))) * (sum(exc) - r)))"
 
 
+def test_midpoints_of_consecutive_equations_are_joint():
+    neuron = Neuron(equations="dx/dt = y : midpoint; dy/dt = -x : midpoint; dr/dt = x + y")
+    # Of x = 1, y = 2 with dt = 1 the midpoints are 2 and 1.5; r is explicit and takes the old values.
+    assert step(neuron, x=1.0, y=2.0, r=0.0) == {"x": 2.5, "y": 0.0, "r": 3.0}
+
+
 def test_midpoint_has_second_order():
     neuron = Neuron(equations="dx/dt = -y : midpoint; dy/dt = x : midpoint; r = x")
 

@@ -147,7 +147,8 @@ class Neuron:
         One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are
         numbers, arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon:
         ``population`` or ``constant`` (one value for all units), ``filter`` (one for each place on the last
-        axis, as the biases of a bank of filters), ``int``, ``bool``. In a dict, numbers belong to the
+        axis, as the biases of a bank of filters), ``int`` (takes whole numbers only), ``bool`` (0 and 1 only).
+        Names do not begin with ``_``. In a dict, numbers belong to the
         population, distributions to each unit, and `Parameter` says more.
     equations : str, Variable, or list of them
         One equation per line; a line without ``=`` goes on with the equation above. Forms:
