@@ -103,6 +103,11 @@ class Monitor(NotCopyable):
         self._network._monitors.add(self)
         self._begin_in_run()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(f"{name!r} of a monitor cannot be assigned; use start(variables, period).")
+        object.__setattr__(self, name, value)
+
     # --- What the user reads ---
 
     @property
