@@ -397,6 +397,8 @@ def test_numbers_too_large_for_numpy():
 def test_what_is_fixed_cannot_be_assigned():
     units = ws.Network().create((2, 2))
     projection = ws.Projection(units, units, "exc").connect_all_to_all(1.0)
+    with pytest.raises(AttributeError, match=r"'period' of a monitor cannot be assigned; use start\("):
+        ws.Monitor(units, "r").period = 2.0
     for one, names in (
         (units, ("size", "geometry", "name", "network")),
         (projection, ("delays", "psp", "pre")),
