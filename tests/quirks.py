@@ -429,6 +429,133 @@ def _check_post_rate() -> None:
         ws.Convolution(*_pair(3, 3), "exc", psp="w * pre.r * post.r")
 
 
+def _check_generated_code() -> None:
+    pre, post = _pair(2, 2)
+    ws.Projection(pre, post, "exc", disable_omp=False).connect_one_to_one(1.0, storage_format="csr")
+    pre.network.compile(directory="here", clean=True, silent=True)
+    with pytest.raises(TypeError, match="perf_counter"):
+        pre.network.simulate(1.0, measure_time=True)
+
+
+_ABSENT = (
+    "simulate_until", "parallel_run", "set_time", "set_current_step", "enable_learning", "disable_learning",
+    "magic_network", "monitors", "functions", "callbacks_enabled", "load_parameters", "save_parameters",
+    "convert_ms_to_steps", "convert_steps_to_ms", "sparse_random_matrix",
+)  # fmt: skip
+_ABSENT_IN_PROJECTIONS = (
+    "connect_fixed_number_pre", "connect_fixed_number_post", "connect_with_func", "connect_from_file",
+    "connect_from_matrix_market", "dendrite", "dendrites", "synapse", "nb_synapses", "connectivity_matrix",
+    "receptive_fields", "save_connectivity", "start_pruning", "start_creating",
+)  # fmt: skip
+
+
+def _check_absent() -> None:
+    assert not {*_ABSENT} & {*ws.__all__}
+    assert not any(hasattr(ws.Projection, name) for name in _ABSENT_IN_PROJECTIONS)
+    assert {"get_time", "get_current_step", "dt", "set_seed", "get_population", "projections"} <= {
+        *ws.__all__
+    }
+
+
+def _check_names() -> None:
+    with pytest.raises(ws.ExpressionError, match="begins with '_'"):
+        ws.Neuron("_g = 1.0")
+
+
+def _check_types() -> None:
+    units = ws.Network().create(2, ws.Neuron("n = 2 : int; on = True : bool"))
+    for name, value in (("n", 2.6), ("on", 7)):
+        with pytest.raises(ValueError, match=f"'{name}' is flagged"):
+            setattr(units, name, value)
+
+
+def _check_views() -> None:
+    units = ws.Network().create((2, 2), ws.Neuron("a = 1.0 : population; b = 1.0"))
+    with pytest.raises(ValueError, match="common to units"):
+        units[0, :].a = 2.0
+    with pytest.raises(ValueError, match="twice"):
+        units[[1, 1]]
+
+
+def _check_local_distributions() -> None:
+    neuron = ws.Neuron({"a": ws.Uniform(0.0, 1.0), "b": 1.0})
+    assert neuron.parameters["a"].local and not neuron.parameters["b"].local
+
+
+def _shown(**options: Any) -> tuple[ws.TimedArray, ws.Population]:
+    network = ws.Network()
+    shown = ws.TimedArray([[1.0], [2.0], [3.0]], network=network, **options)
+    post = network.create(1, ws.Neuron(equations="r = sum(exc)"))
+    ws.Projection(shown, post, "exc").connect_one_to_one(1.0)
+    network.compile()
+    return shown, post
+
+
+def _check_first_frame() -> None:
+    shown, post = _shown()
+    shown.network.step()
+    assert post.r[0] == 1.0
+
+
+def _check_frame_times() -> None:
+    for times, says in (([0.0, 1.5, 3.0], "whole number of steps"), ([0.0, 2.0, 1.0], "increase")):
+        with pytest.raises(ValueError, match=says):
+            _shown(schedule=times)
+    with pytest.raises(ValueError, match="period is 0"):
+        _shown(period=0.0)
+
+
+def _check_assigned_frames() -> None:
+    shown, post = _shown(schedule=2.0)
+    shown.network.step()
+    shown.r = 7.0
+    shown.network.step()
+    assert post.r[0] == 7.0
+    shown.network.step()
+    assert post.r[0] == 2.0
+
+
+def _check_updated_frames() -> None:
+    shown, post = _shown()
+    shown.network.step()
+    shown.update([[10.0], [20.0]])
+    assert shown.r[0] == 1.0
+    shown.network.step()
+    assert post.r[0] == 20.0
+
+
+def _check_videos() -> None:
+    with pytest.raises(FileNotFoundError):
+        ws.VideoPopulation((2, 2), network=ws.Network()).set_movie("nothing.gif")
+
+
+def _check_monitors() -> None:
+    network = ws.Network(dt=0.5)
+    units = network.create((2, 3), ws.Neuron("a = 1.0", "r = t"))
+    whole, some = network.monitor(units, ["r", "a"]), network.monitor(units[:, 1:], "r")
+    network.monitor(units, "r")  # nobody holds it
+    network.compile()
+    network.simulate(2.0)
+    assert whole.get("a", keep=True).shape == (4, 2, 3) and some.get("r").shape == (4, 2, 2)
+    assert whole.times("r") == {"r": {"start": [0.0], "stop": [2.0]}}
+    assert len(network._monitors) == 2
+
+
+def _check_loading() -> None:
+    with pytest.raises(ws.StateError, match="not compiled"):
+        ws.Network().load("nothing.npz")
+
+
+def _check_callbacks() -> None:
+    network = ws.Network()
+    times = []
+    network.every(3.0)(lambda number: times.append(network.time))
+    network.compile()
+    for _ in range(2):
+        network.simulate(4.0)
+    assert times == [0.0, 3.0, 6.0]
+
+
 OTHERS = (
     Other(
         "NaN",
@@ -511,6 +638,105 @@ OTHERS = (
         "Does not compile.",
         "An error when the projection is created.",
         _check_post_rate,
+    ),
+    Other(
+        "Arguments about generated code",
+        "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, ...)`, "
+        "`storage_format`, `storage_order` and `force_multiple_weights` of the connectors, `disable_omp`, `copied`.",
+        "Accepted and ignored: no result depends on them. What has a meaning that is missing here is an error "
+        "which says what to do: `setup(num_threads=, paradigm='cuda', precision=, method='midpoint', "
+        "structural_plasticity=True)`, `simulate(measure_time=True, callbacks=False)`, `stop_condition`, "
+        "a `net_id` that is not 0, equations of a `Synapse`, and so on.",
+        _check_generated_code,
+    ),
+    Other(
+        "Functions and methods that are not there",
+        "".join(
+            (
+                ", ".join(f"`{name}`" for name in _ABSENT),
+                "; of projections ",
+                ", ".join(f"`{name}`" for name in _ABSENT_IN_PROJECTIONS),
+                ".",
+            )
+        ),
+        "None of them. There are `get_time`, `get_current_step`, `dt`, `set_seed` (before `compile()`), `populations`, "
+        "`projections`, `get_population`, `get_projection`; `projection.w` is `projection.weights`.",
+        _check_absent,
+    ),
+    Other(
+        "Parameters and variables whose names begin with `_`",
+        "Accepted.",
+        "An error when the neuron is defined.",
+        _check_names,
+    ),
+    Other(
+        "Values of parameters and variables flagged `int` or `bool`",
+        "Converted.",
+        "An error for what is no whole number, or neither 0 nor 1; NaN and distributions too.",
+        _check_types,
+    ),
+    Other(
+        "Views",
+        "A parameter that is common to all units can be assigned through a view after `compile()`.",
+        "An error: assign it to the population. A rank named twice in an index is an error too.",
+        _check_views,
+    ),
+    Other(
+        "Distributions in a dictionary of parameters",
+        "A parameter is global unless `Parameter(..., locality='local')` says otherwise.",
+        "`{'a': Uniform(0, 1)}` is local: each unit draws its own.",
+        _check_local_distributions,
+    ),
+    Other(
+        "When a `TimedArray` is read",
+        "Its update sets frame t during step t, so projections read it one step later.",
+        "Frame t is set before step t, and projections read it in step t.",
+        _check_first_frame,
+    ),
+    Other(
+        "Times of a `TimedArray`",
+        "Brought to whole steps silently, in any order; `period=0` never begins again.",
+        "Times must be whole numbers of steps and increase; `period=0` is an error.",
+        _check_frame_times,
+    ),
+    Other(
+        "`r` of a `TimedArray`",
+        "Cannot be assigned.",
+        "May be assigned, and holds until the next frame.",
+        _check_assigned_frames,
+    ),
+    Other(
+        "`TimedArray.update()` after `compile()`",
+        "ANNarchy 5 begins at the first of the new frames unless `reset=False`.",
+        "No frame is shown at once: times go on counting from `compile()` or the last `reset()`, and `reset=True` is "
+        "an error that names `reset()`.",
+        _check_updated_frames,
+    ),
+    Other(
+        "`VideoPopulation`",
+        "Cameras only.",
+        "Cameras with the same calls, `release()` included; also files, folders and arrays, by `set_movie`.",
+        _check_videos,
+    ),
+    Other(
+        "Monitors",
+        "Parameters cannot be recorded; rows of a view have one axis; `times()` gives steps; a monitor records "
+        "though no variable holds it.",
+        "Parameters can be recorded; rows of a view have its geometry; `times()` is in ms; a monitor that nobody "
+        "holds records nothing.",
+        _check_monitors,
+    ),
+    Other(
+        "`load()`",
+        "Unpickles the file, at any time.",
+        "Needs a compiled network, and never unpickles.",
+        _check_loading,
+    ),
+    Other(
+        "Times of `every()`",
+        "Counted from each call of `simulate()`, and so is the number that the function gets.",
+        "Absolute, however a run is cut into calls of `simulate()`.",
+        _check_callbacks,
     ),
 )
 

@@ -97,7 +97,7 @@ def test_variables_as_objects():
         (lambda: ws.Variable("r = 1", init=[1.0]), TypeError, "init"),
         (lambda: ws.Variable("r = 1", min=np.inf), ValueError, "min"),
         (lambda: ws.Variable("r = 1", method=3), TypeError, "method"),
-        (lambda: ws.Neuron({"n": ws.Parameter(2.5, type="int")}), ValueError, "n is of type int"),
+        (lambda: ws.Neuron({"n": ws.Parameter(2.5, type="int")}), ValueError, "'n' is flagged int"),
         (
             lambda: ws.Neuron({}, [ws.Variable("dr/dt = 1", method="rk4")]),
             ValueError,

@@ -303,6 +303,23 @@ def test_types_of_variables():
     assert got == [(2.0, 1.0), (-2.0, 1.0), (0.0, 0.0)]
 
 
+def test_every_equation_of_a_variable_has_its_type():
+    neuron = Neuron(equations="n = 1 : int; n += 2.75; r = n")
+    assert step(neuron) == {"n": 3.0, "r": 3.0}
+
+
+def test_square_roots_by_powers_are_those_of_c():
+    with np.errstate(all="raise"):
+        for parameters, exponent in (("e = 0.5", "e"), ("e = 0.5 : population", "e"), ("", "0.5")):
+            neuron = Neuron(parameters, f"r = v^{exponent}; v = v")
+            for dtype in (np.float32, np.float64):
+                values = {"v": np.array([-np.inf, -0.0, 4.0, -1.0, np.nan], dtype), "r": np.zeros(5, dtype)}
+                neuron.evaluate(values | {"e": np.array([0.5], dtype)}, 1.0, 0.0)
+                assert repr(values["r"].tolist()) == "[inf, 0.0, 2.0, nan, nan]"
+        folded = Neuron(equations="r = (-1/0)^0.5").steps[0].tree
+        assert folded.value == np.inf
+
+
 def test_statements_over_several_lines():
     neuron = Neuron(
         equations="""
@@ -394,6 +411,12 @@ def test_exponential_is_exact_for_a_constant_input():
 def test_exponential_takes_a_limit_that_is_exact():
     tree = repr(Neuron("tau = 10.0", "tau*dr/dt + r = sum(exc) : exponential").steps[0].tree)
     assert tree == "(r + ((-expm1(((-1.0 * dt) / tau))) * (sum(exc) - r)))"
+
+
+def test_midpoints_of_consecutive_equations_are_joint():
+    neuron = Neuron(equations="dx/dt = y : midpoint; dy/dt = -x : midpoint; dr/dt = x + y")
+    # Of x = 1, y = 2 with dt = 1 the midpoints are 2 and 1.5; r is explicit and takes the old values.
+    assert step(neuron, x=1.0, y=2.0, r=0.0) == {"x": 2.5, "y": 0.0, "r": 3.0}
 
 
 def test_midpoint_has_second_order():
@@ -523,6 +546,30 @@ def test_every_occurrence_draws_once():
         ("parameters", "a = 1.5 : int", None, 0, "flagged int"),
         ("parameters", "dt = 1", None, 0, "cannot be used as a name"),
         ("parameters", "a.b = 1", None, 0, "cannot be used as a name"),
+        ("parameters", "_g = 1", None, 0, "begins with '_'"),
+        ("equations", "r = 1\n_v = 1", "_v = 1", 0, "begins with '_'"),
+        ("equations", "r = 1\nd_v/dt = 1", "d_v/dt = 1", 0, "begins with '_'"),
+        ("equations", "r = Uniform(1, 0)", None, 4, "Uniform: min is 1.0 and max is 0.0"),
+        ("equations", "r = 2*Normal(0, -1)", None, 6, "Normal: sigma is -1.0"),
+        ("equations", "r = Normal(tau, -1)", None, 4, "Normal: sigma is -1.0"),
+        ("equations", "r = Normal(0, tau, 2, 1)", None, 4, "Normal: min is 2.0 and max is 1.0"),
+        (
+            "equations",
+            "r = 1 : quick",
+            None,
+            8,
+            "there are init=, min=, max=, filter, population, constant, float, ",
+        ),
+        ("equations", "r = 1 : int, bool", None, 13, "one type is expected, not int and bool"),
+        ("equations", "r = 1 : int, int", None, 13, "one type is expected"),
+        ("equations", "r = t : min=5, max=1", None, 8, "min is 5.0 and max is 1.0"),
+        ("equations", "r = 1 : int; r += 1 : bool", None, 22, "the type belongs to the first equation"),
+        ("equations", "r = 1 : int, init=0.5", None, 13, "'r' is flagged int, but its value is 0.5"),
+        ("equations", "r = 1 : init=tau, int", None, 8, "'r' is flagged int, but 'tau' is not"),
+        ("parameters", "a = 1 : float, bool", None, 15, "one type is expected"),
+        ("parameters", "a = 1 : filter, population", None, 16, "filter and population contradict"),
+        ("parameters", "a = 2 : bool", None, 0, "'a' is flagged bool, but its value is 2.0"),
+        ("parameters", "a = Uniform(0, 1) : bool", None, 0, "'a' is flagged bool, and Uniform"),
         ("functions", "f(x) = y", None, 7, "unknown name 'y'"),
         ("functions", "f(x) = f(x)", None, 7, "unknown function 'f'"),
         ("functions", "f(x) = Uniform(0, 1)", None, 7, "unknown function"),
@@ -557,7 +604,17 @@ def test_other_errors():
     with pytest.raises(TypeError, match="constants: mu"):
         Neuron(constants={"mu": None})
     for argument in ("parameters", "constants"):
-        for key in ("not a name", "2x", "a.b", "", " a", "if", "t", "sum"):
+        for key in (
+            "not a name",
+            "2x",
+            "a.b",
+            "",
+            " a",
+            "if",
+            "t",
+            "sum",
+            *["_a"] * (argument == "parameters"),
+        ):
             with pytest.raises(ExpressionError, match=f"{argument}: .*name"):
                 Neuron(**{argument: {key: 1.0}})
         for key in (3, None, b"a"):

@@ -355,3 +355,54 @@ def test_normalized_coordinates():
         population.normalized_coordinates_from_rank(15)
     with pytest.raises(ValueError, match="norm"):
         population.normalized_coordinates_from_rank(1, np.inf)
+
+
+def test_integers_and_booleans_take_no_other_numbers():
+    neuron = ws.Neuron("n = 2 : int; on = true : bool; x = 0.5", "k = n : int; r = k + on")
+    of_dict = ws.Neuron(
+        {"n": ws.Parameter(2, "local", int), "on": ws.Parameter(True, "local", bool), "x": 0.5}, "r = n"
+    )
+    for units in (ws.Network().create(3, one) for one in (neuron, of_dict)):
+        for target in (units, units[1:]):
+            for name, value in (
+                ("n", 2.6), ("n", np.nan), ("n", -np.inf), ("n", ws.Uniform(0, 9)), ("on", 7), ("on", np.nan),
+            ):  # fmt: skip
+                with pytest.raises(ValueError, match=f"'{name}' is flagged (int|bool)"):
+                    setattr(target, name, value)
+                with pytest.raises(ValueError, match=f"'{name}' is flagged (int|bool)"):
+                    target.set({"x" if target is units else name: value, name: value})
+        assert set(units.n) == {2.0} and set(units.on) == {1.0} and np.all(units.x == 0.5)
+        units.set({"n": [1, 2.0, -3], "on": [True, 0, 1.0]})
+        units[0].n = 7
+        assert units.n.tolist() == [7.0, 2.0, -3.0] and units.on.tolist() == [1.0, 0.0, 1.0]
+    variable = ws.Network().create(2, neuron)
+    with pytest.raises(
+        ValueError, match=r"'k' is flagged int, but its value is 0[.]5; expected a whole number"
+    ):
+        variable.k = [1, 0.5]
+    for value, kind in ((2.5, int), (2, bool)):
+        with pytest.raises(ws.ExpressionError, match="parameters: 'a' is flagged"):
+            ws.Neuron({"a": ws.Parameter(value, type=kind)})
+
+
+def test_numbers_too_large_for_numpy():
+    units = ws.Network(dtype="float64").create(2)
+    for value in (10**400, [1.5, 10**400]):
+        with pytest.raises(ValueError, match="r: a number is too large for a float"):
+            units.r = value
+    units.r = [10**30, 0.5]
+    assert units.r.tolist() == [1e30, 0.5]
+
+
+def test_what_is_fixed_cannot_be_assigned():
+    units = ws.Network().create((2, 2))
+    projection = ws.Projection(units, units, "exc").connect_all_to_all(1.0)
+    with pytest.raises(AttributeError, match=r"'period' of a monitor cannot be assigned; use start\("):
+        ws.Monitor(units, "r").period = 2.0
+    for one, names in (
+        (units, ("size", "geometry", "name", "network")),
+        (projection, ("delays", "psp", "pre")),
+    ):
+        for name in names:
+            with pytest.raises(AttributeError, match=f"'{name}' of .* cannot be assigned: it is fixed"):
+                setattr(one, name, 3)

@@ -226,7 +226,7 @@ def test_mistyped_attributes():
         convolution((4, 4), (4, 4), [[1.0]]),
         ws.Projection(*populations(3, 3), "exc").connect_all_to_all(1.0),
     ):
-        for name in ("weight", "w", "center", "connect_filter"):
+        for name in ("weight", "v", "center", "connect_filter"):
             with pytest.raises(AttributeError, match=f"{name}.*it has weights"):
                 setattr(projection, name, 1.0)
         with pytest.raises(AttributeError):

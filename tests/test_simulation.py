@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -287,3 +288,21 @@ def test_callbacks_cannot_start_over():
         with pytest.raises(ws.StateError, match="run is under way"):
             network.simulate(1.0)
         assert network.time == 0.0, number
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_that_are_not_finite_are_data(backend, dtype):
+    network = ws.Network(dtype=dtype, backend=backend)
+    pre, root = network.create(5), ws.Neuron(equations="v = sum(exc)^0.5; r = sum(inh)")
+    post = network.create(5, root)
+    ws.Projection(pre, post, "exc").connect_one_to_one(1.0)
+    for weight in (1.0, -1.0):
+        ws.Projection(pre, post, "inh").connect_one_to_one(weight)
+    pre.r = [-np.inf, -0.0, 4.0, -1.0, np.inf]
+    network.compile()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network.step()
+    assert repr(post.v.tolist()) == "[inf, 0.0, 2.0, nan, inf]"
+    assert repr(post.r.tolist()) == "[nan, 0.0, 0.0, 0.0, nan]"

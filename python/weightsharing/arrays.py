@@ -42,6 +42,11 @@ def real_array(name: str, values: Any) -> Array:
             f"{name}: the nested list is ragged or holds something that is no number ({error}); expected an "
             "array of real numbers, every row of the same length."
         ) from error
+    if array.dtype == object and not isinstance(values, np.ndarray) and _are_numbers(array):
+        try:
+            return array.astype(np.float64)
+        except OverflowError:
+            raise ValueError(f"{name}: a number is too large for a float; use smaller numbers.") from None
     if array.dtype == object and array.ndim == 0:
         raise TypeError(f"{name} is a {type(values).__name__}; expected an array of real numbers.")
     if array.dtype.kind not in "biuf":
@@ -50,6 +55,11 @@ def real_array(name: str, values: Any) -> Array:
             "for example with .real or .astype('float64')."
         )
     return array
+
+
+def _are_numbers(array: Array) -> bool:
+    """Whether the objects are Python's numbers, of which integers may be longer than any of NumPy's."""
+    return all(isinstance(entry, (int, float)) and not isinstance(entry, bool) for entry in array.flat)
 
 
 def shaped_array(name: str, values: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:

@@ -42,7 +42,7 @@ class Parameter:
             finite_number("Parameter: value", self.value)
 
     @property
-    def flags(self) -> tuple[str, ...]:
+    def flags(self) -> tuple[str, Any]:
         """Locality and type as a neuron's text spells them."""
         return _LOCALITIES[self.locality], _TYPES[self.type]
 

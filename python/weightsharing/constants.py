@@ -12,6 +12,7 @@ import numpy as np
 from .arguments import finite_number
 from .arrays import Array
 from .errors import NotCopyable
+from .porting import ported
 
 if TYPE_CHECKING:
     from .population import Population
@@ -62,6 +63,7 @@ class Constant(NotCopyable, numbers.Real):
     >>> tau.set(10.0)
     """
 
+    @ported
     def __init__(self, name: str, value: float) -> None:
         from .neuron import check_constant_name
 

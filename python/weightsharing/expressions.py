@@ -177,6 +177,10 @@ def _compute(operation: str, operands: Sequence[Any]) -> Any:
     if operation == "power" and np.ndim(operands[1]) == 0 and operands[1] == 2.0:
         return operands[0] * operands[0]
     result = _NUMPY[operation](*operands)
+    if operation == "power":
+        # NumPy takes the square root for an exponent of 0.5, but C's pow(-inf, 0.5) is inf, pow(-0.0, 0.5) 0.0.
+        base, exponent = operands
+        result = np.where(exponent == 0.5, np.where(np.isneginf(base), -base, result + 0.0), result)
     return result.astype(operands[0].dtype) if result.dtype == bool else result
 
 
@@ -559,7 +563,13 @@ class _Conversion:
                 + f"; {token.text} over a population is not available" * whole,
                 token.position,
             )
-        return function([self.convert(argument, levels) for argument in arguments])
+        operands = [self.convert(argument, levels) for argument in arguments]
+        try:
+            return function(operands)
+        except ExpressionError:
+            raise
+        except ValueError as error:  # of numbers that no distribution has
+            raise self.reader.error(str(error), token.position) from None
 
 
 # --------------------------------------------------------------------------------------------- the expression

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .arrays import Array, real_array
 from .description import Shape
 from .population import Population
+from .porting import ported
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,6 +41,7 @@ class ImagePopulation(Population):
         If the geometry is not one of the three.
     """
 
+    @ported
     def __init__(
         self,
         geometry: Sequence[int],

@@ -16,6 +16,7 @@ from .arrays import Array, converted, frozen, real_array
 from .compilation import whole_steps
 from .errors import MovieError, StateError
 from .population import Population
+from .porting import ported
 from .schedule import Frames
 
 if TYPE_CHECKING:
@@ -307,6 +308,7 @@ class TimedArray(TimedInput):
     array([0., 1.], dtype=float32)
     """
 
+    @ported
     def __init__(
         self,
         rates: Any = None,
@@ -330,11 +332,12 @@ class TimedArray(TimedInput):
         super().__init__(geometry, name, dtype, network)
         if rates is not None:
             try:
-                self._update(rates, schedule, period)
+                self._update(rates, schedule, period, 4)
             except BaseException:
                 self.network._forget_population(self)
                 raise
 
+    @ported
     def update(self, rates: Any, schedule: float | Sequence[float] = 0.0, period: float = -1.0) -> None:
         """Show other rates from the next step on; times count from where they counted before.
 
@@ -353,9 +356,10 @@ class TimedArray(TimedInput):
         UserWarning
             As for `TimedArray`.
         """
-        self._update(rates, schedule, period)
+        self._update(rates, schedule, period, 4)
 
-    def _update(self, rates: Any, schedule: Any, period: Any) -> None:
+    def _update(self, rates: Any, schedule: Any, period: Any, caller: int = 3) -> None:
+        """Show other rates; a warning names the line `caller` calls up, which is that of the user."""
         frames = self._as_frames("rates", rates, new=True)
         times = _checked_schedule(schedule, len(frames))
         end = finite_number("period", period)
@@ -366,7 +370,7 @@ class TimedArray(TimedInput):
                 warnings.warn(
                     f"schedule lists {len(times)} times for the {len(frames)} frames of rates: those beyond are "
                     "not shown.",
-                    stacklevel=3,
+                    stacklevel=caller,
                 )
             frames = frames[: len(times)]
         self._set_shown(Timetable(frozen(frames), times, "schedule", end), self._frames.origin)

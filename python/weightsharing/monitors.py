@@ -15,6 +15,7 @@ from .compilation import whole_steps
 from .description import Shape
 from .errors import NotCopyable
 from .population import Population
+from .porting import ported
 from .schedule import Recording
 from .views import PopulationView
 
@@ -72,6 +73,7 @@ class Monitor(NotCopyable):
            [4., 4.]], dtype=float32)
     """
 
+    @ported
     def __init__(
         self,
         obj: Population | PopulationView,
@@ -100,6 +102,11 @@ class Monitor(NotCopyable):
             self._tracks[variable] = _Track(recording=bool(start))
         self._network._monitors.add(self)
         self._begin_in_run()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(f"{name!r} of a monitor cannot be assigned; use start(variables, period).")
+        object.__setattr__(self, name, value)
 
     # --- What the user reads ---
 

@@ -41,6 +41,7 @@ from .neuron import Neuron, forget_functions
 from .persistence import load as load_network
 from .persistence import save as save_network
 from .population import Population, checked_dtype
+from .porting import ported
 from .progress import progress_bar
 from .schedule import NotFinite, Recording, Runner, Schedule
 
@@ -110,6 +111,7 @@ class Network(NotCopyable):
     array([0., 2., 0., 1., 0., 0.], dtype=float32)
     """
 
+    @ported
     def __init__(
         self,
         dt: float = 1.0,
@@ -156,6 +158,10 @@ class Network(NotCopyable):
         self._pushed: list[_State] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(Network, name, None), property):
+            raise AttributeError(
+                f"{name!r} of a Network cannot be assigned; its settings are arguments of Network()."
+            )
         # A subclass may keep its populations and projections as attributes.
         if not name.startswith("_") and type(self) is Network:
             raise AttributeError(
@@ -216,6 +222,90 @@ class Network(NotCopyable):
         return tuple(self._projections)
 
     @property
+    def current_step(self) -> int:
+        """Number of steps done since compile or reset."""
+        return self._steps_done
+
+    def get_time(self) -> float:
+        """Return the simulated time in ms, as `time`."""
+        return self.time
+
+    def get_current_step(self) -> int:
+        """Return the number of steps done, as `current_step`."""
+        return self.current_step
+
+    def get_populations(self) -> list[Population]:
+        """Return all populations, as `populations`."""
+        return list(self._populations)
+
+    @ported
+    def get_projections(
+        self,
+        post: Population | str | None = None,
+        pre: Population | str | None = None,
+        target: str | None = None,
+    ) -> list[BaseProjection]:
+        """Return the projections that fit what is given, in the order of their creation; there may be none.
+
+        Parameters
+        ----------
+        post, pre : Population or str, optional
+            The population fed or read, or its name.
+        target : str, optional
+            Name of the target.
+
+        Raises
+        ------
+        ValueError
+            If a population does not belong to the network, or there is none of this name.
+        """
+        fed, read = (self.get_population(one) if isinstance(one, str) else one for one in (post, pre))
+        for population in (fed, read):
+            if population is not None:
+                self._check_member(population)
+        return [
+            one
+            for one in self._projections
+            if (fed is None or one.post is fed)
+            and (read is None or one.pre is read)
+            and (target is None or one.target == target)
+        ]
+
+    def get_population(self, name: str) -> Population:
+        """Return the population of this name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        return _named("population", name, self._populations)
+
+    def get_projection(self, name: str) -> BaseProjection:
+        """Return the projection of this name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        return _named("projection", name, self._projections)
+
+    @ported
+    def set_seed(self, seed: int) -> None:
+        """Draw weights, values and noise from another seed from now on; what is drawn already stays.
+
+        Raises
+        ------
+        StateError
+            If the network is compiled already.
+        TypeError, ValueError
+            If `seed` is no whole number from 0 to 2**64 - 1.
+        """
+        self._check_open("change the seed")
+        self._set_seed(whole_number("seed", seed))
+
+    @property
     def random_generator(self) -> np.random.Generator:
         """Source of drawn weights and rates."""
         return self._random_generator
@@ -250,6 +340,7 @@ class Network(NotCopyable):
 
     # --- Building ---
 
+    @ported
     def create(
         self,
         geometry: Any = None,
@@ -290,6 +381,7 @@ class Network(NotCopyable):
         self._adopt(population)
         return population
 
+    @ported
     def connect(
         self,
         pre: Any = None,
@@ -419,6 +511,7 @@ class Network(NotCopyable):
 
     # --- Running ---
 
+    @ported
     def compile(
         self,
         backend: str | None = None,
@@ -477,6 +570,7 @@ class Network(NotCopyable):
         self._runner = make_runner(schedule, target)
         self._histories = compiled.histories
 
+    @ported
     def simulate(self, duration: float, progress: bool = False) -> None:
         """Run for a time. Ctrl-C stops between two steps.
 
@@ -500,6 +594,7 @@ class Network(NotCopyable):
         """
         self._run(whole_steps("duration", finite_number("duration", duration), self._dt), progress)
 
+    @ported
     def step(self) -> None:
         """Run one step.
 
@@ -623,6 +718,7 @@ class Network(NotCopyable):
         for array, values in filled:
             self._fill(array, values)
 
+    @ported
     def every(self, period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
         """Decorate a function that is called between steps, whenever a period of simulated time has passed.
 
@@ -661,18 +757,22 @@ class Network(NotCopyable):
 
         return decorated
 
+    @ported
     def enable_callbacks(self) -> None:
         """Call the functions of `every` again."""
         self._callbacks_enabled = True
 
+    @ported
     def disable_callbacks(self) -> None:
         """Do not call the functions of `every` until `enable_callbacks`."""
         self._callbacks_enabled = False
 
+    @ported
     def clear_all_callbacks(self) -> None:
         """Forget all functions of `every`."""
         self._callbacks.clear()
 
+    @ported
     def reset(self) -> None:
         """Return to the values, histories and time of `compile`; monitors are emptied, weights stay.
 
@@ -728,6 +828,7 @@ class Network(NotCopyable):
             raise StateError("pop_state: no state was pushed.")
         self._restore(self._pushed.pop())
 
+    @ported
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that further steps depend on to a file.
 
@@ -751,6 +852,7 @@ class Network(NotCopyable):
         """
         save_network(self, path)
 
+    @ported
     def load(self, path: str | os.PathLike[str]) -> None:
         """Return to the state that was saved, also in another process or on another backend.
 
@@ -1054,6 +1156,18 @@ def _checked_name(name: str | None, prefix: str, others: Sequence[Population | B
     return name or next(word for word in map(f"{prefix}{{}}".format, count(len(others))) if word not in taken)
 
 
+Named = TypeVar("Named", "Population", "BaseProjection")
+
+
+def _named(kind: str, name: str, members: Sequence[Named]) -> Named:
+    for one in members:
+        if one.name == name:
+            return one
+    raise ValueError(
+        f"name is {name!r}; expected that of a {kind}: {', '.join(repr(one.name) for one in members) or 'none yet'}."
+    )
+
+
 def _count(name: str, value: Any, least: int) -> int:
     number = whole_number(name, value)
     if not least <= number < 2**31:
@@ -1081,6 +1195,7 @@ def current_network() -> Network:
     return entered[-1] if entered else _default
 
 
+@ported
 def clear() -> None:
     """Start a new default network with default settings; objects of the old one keep it.
 
@@ -1092,6 +1207,7 @@ def clear() -> None:
     _default = Network()
 
 
+@ported
 def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | None = None) -> None:
     """Change settings of the default network; those left out stay as they are.
 
@@ -1118,6 +1234,7 @@ def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | N
     network._dt, network._dtype = new_dt, new_dtype
 
 
+@ported
 def compile(
     backend: str | None = None, threads: int | None = None, device: int | None = None, stream: Any = None
 ) -> None:
@@ -1125,46 +1242,105 @@ def compile(
     _default.compile(backend, threads, device, stream)
 
 
+@ported
 def simulate(duration: float, progress: bool = False) -> None:
     """Run the default network for a time in ms; see `Network.simulate`."""
     _default.simulate(duration, progress)
 
 
+@ported
 def every(period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
     """Decorate a function that the default network calls between steps; see `Network.every`."""
     return _default.every(period, offset, wait)
 
 
+@ported
 def enable_callbacks() -> None:
     """Call the functions of `every` again; see `Network.enable_callbacks`."""
     _default.enable_callbacks()
 
 
+@ported
 def disable_callbacks() -> None:
     """Do not call the functions of `every` for now; see `Network.disable_callbacks`."""
     _default.disable_callbacks()
 
 
+@ported
 def clear_all_callbacks() -> None:
     """Forget all functions of `every`; see `Network.clear_all_callbacks`."""
     _default.clear_all_callbacks()
 
 
+@ported
 def step() -> None:
     """Run the default network for one step; see `Network.step`."""
     _default.step()
 
 
+@ported
 def reset() -> None:
     """Reset the default network; see `Network.reset`."""
     _default.reset()
 
 
+@ported
 def save(path: str | os.PathLike[str]) -> None:
     """Write the state of the default network to a file; see `Network.save`."""
     _default.save(path)
 
 
+@ported
 def load(path: str | os.PathLike[str]) -> None:
     """Return the default network to a saved state; see `Network.load`."""
     _default.load(path)
+
+
+@ported
+def get_time() -> float:
+    """Return the simulated time of the default network in ms."""
+    return _default.time
+
+
+@ported
+def get_current_step() -> int:
+    """Return the number of steps that the default network has done."""
+    return _default.current_step
+
+
+@ported
+def dt() -> float:
+    """Return the length of a step of the default network in ms."""
+    return _default.dt
+
+
+@ported
+def set_seed(seed: int) -> None:
+    """Draw from another seed in the default network; see `Network.set_seed`."""
+    _default.set_seed(seed)
+
+
+@ported
+def populations() -> list[Population]:
+    """Return all populations of the default network."""
+    return _default.get_populations()
+
+
+@ported
+def projections(
+    post: Population | str | None = None, pre: Population | str | None = None, target: str | None = None
+) -> list[BaseProjection]:
+    """Return projections of the default network; see `Network.get_projections`."""
+    return _default.get_projections(post, pre, target)
+
+
+@ported
+def get_population(name: str) -> Population:
+    """Return a population of the default network by its name; see `Network.get_population`."""
+    return _default.get_population(name)
+
+
+@ported
+def get_projection(name: str) -> BaseProjection:
+    """Return a projection of the default network by its name; see `Network.get_projection`."""
+    return _default.get_projection(name)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import attributes
 from .arguments import finite_number
+from .arrays import real_array
 from .constants import Constant, known_constants
 from .distributions import Normal, Uniform
 from .expressions import (
@@ -38,6 +39,7 @@ from .expressions import (
 )
 
 Locality = Literal["local", "filter", "population", "constant"]
+Kind = Literal["float", "int", "bool"]
 # A string is the name of a parameter that a variable starts from.
 Initial = float | Uniform | Normal | str
 
@@ -67,16 +69,36 @@ class Parameter:
     locality
         ``'local'``: each unit has its own. ``'filter'``: one for each place on the last axis, which units of the
         same filter of a bank share. ``'population'`` and ``'constant'``: one for all units.
+    type
+        Which numbers it takes: any, whole ones, or 0 and 1.
     """
 
     name: str
     initial: Initial
     locality: Locality
+    type: Kind = "float"
 
     @property
     def local(self) -> bool:
         """Whether each unit has its own value."""
         return self.locality == "local"
+
+    def check_type(self, values: Any) -> None:
+        """Raise ValueError unless it takes these values: numbers, or a distribution of them."""
+        if self.type == "float":
+            return
+        expected = "a whole number" if self.type == "int" else "0 or 1 (False or True)"
+        if isinstance(values, (Uniform, Normal)):
+            raise ValueError(f"{self.name!r} is flagged {self.type}, and {values} draws other numbers.")
+        array = real_array(self.name, values)
+        right = (
+            np.isin(array, (0, 1)) if self.type == "bool" else np.isfinite(array) & (array == np.floor(array))
+        )
+        if not right.all():
+            wrong = array[~right].flat[0]
+            raise ValueError(
+                f"{self.name!r} is flagged {self.type}, but its value is {wrong}; expected {expected}."
+            )
 
 
 @dataclass(frozen=True)
@@ -125,7 +147,8 @@ class Neuron:
         One definition per line (or separated by ``;``), such as ``tau = 10.0 : population``. Values are
         numbers, arithmetic of numbers, ``Uniform(a, b)`` or ``Normal(mu, sigma)``. Flags after the colon:
         ``population`` or ``constant`` (one value for all units), ``filter`` (one for each place on the last
-        axis, as the biases of a bank of filters), ``int``, ``bool``. In a dict, numbers belong to the
+        axis, as the biases of a bank of filters), ``int`` (takes whole numbers only), ``bool`` (0 and 1 only).
+        Names do not begin with ``_``. In a dict, numbers belong to the
         population, distributions to each unit, and `Parameter` says more.
     equations : str, Variable, or list of them
         One equation per line; a line without ``=`` goes on with the equation above. Forms:
@@ -195,6 +218,8 @@ class Neuron:
         for word in others:
             if word in _SPIKING:
                 raise TypeError(f"{word}: spiking neurons are not available, all neurons are rate-coded.")
+            if word == "extra_values":
+                raise TypeError("extra_values: give names and numbers as constants={...}.")
             raise TypeError(f"Neuron has no argument {word!r}.")
         for argument, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
@@ -522,8 +547,8 @@ def _colon_of_flags(tokens: Sequence[Token]) -> int:
 
 def _unknown_flag(reader: Reader, key: Token) -> ExpressionError:
     return reader.error(
-        f"unexpected flag {key.text!r}; there are init=, min=, max=, population, constant, int, bool, "
-        "explicit, exponential and midpoint, separated by commas",
+        f"unexpected flag {key.text!r}; there are init=, min=, max=, filter, population, constant, float, int, "
+        "bool, explicit, exponential and midpoint, separated by commas",
         key.position,
     )
 
@@ -533,13 +558,23 @@ def _only_name(reader: Reader, statement: _Statement) -> Token:
     first = statement.left[0]
     if len(statement.left) != 1 or first.kind != "name" or statement.sign.text != "=":
         raise reader.error("expected 'name = value'", first.position)
-    _check_name(reader, first)
+    _check_attribute(reader, first)
     return first
 
 
 def _check_name(reader: Reader, token: Token) -> None:
     if token.text in _RESERVED or "." in token.text:
         raise reader.error(f"{token.text!r} cannot be used as a name", token.position)
+
+
+def _check_attribute(reader: Reader, token: Token) -> None:
+    """Raise unless a parameter or variable, which is an attribute of populations, can have this name."""
+    _check_name(reader, token)
+    if token.text.startswith("_"):
+        raise reader.error(
+            f"{token.text!r} begins with '_', as internal attributes of a population do; choose another name",
+            token.position,
+        )
 
 
 def check_constant_name(argument: str, key: Any) -> None:
@@ -549,7 +584,7 @@ def check_constant_name(argument: str, key: Any) -> None:
         raise ExpressionError(f"{argument}: r is the rate of a unit; choose another name.")
 
 
-def _check_key(argument: str, key: Any) -> None:
+def _check_key(argument: str, key: Any, check: Callable[[Reader, Token], None] = _check_name) -> None:
     """Raise unless the key of a dict can be written in an equation."""
     if not isinstance(key, str):
         raise TypeError(f"{argument}: {key!r} is a {type(key).__name__}; expected a name.")
@@ -557,7 +592,7 @@ def _check_key(argument: str, key: Any) -> None:
     tokens = reader.tokens()
     if len(tokens) != 1 or tokens[0].kind != "name" or tokens[0].text != key:
         raise reader.error("expected a name", 0)
-    _check_name(reader, tokens[0])
+    check(reader, tokens[0])
 
 
 def _end(statement: _Statement) -> int:
@@ -597,11 +632,9 @@ def _read_parameters(
     found: dict[str, Parameter] = {}
     if isinstance(given, Mapping):
         for key, value in given.items():
-            _check_key("parameters", key)
-            locality, kind = (
-                "local" if key == "r" or isinstance(value, (Uniform, Normal)) else "population",
-                "float",
-            )
+            _check_key("parameters", key, _check_attribute)
+            locality = "local" if key == "r" or isinstance(value, (Uniform, Normal)) else "population"
+            kind: Kind = "float"
             if isinstance(value, attributes.Parameter):
                 (locality, kind), value = value.flags, value.value
             if isinstance(value, str):
@@ -615,9 +648,11 @@ def _read_parameters(
                 value = (
                     float(value) if isinstance(value, bool) else finite_number(f"parameters: {key}", value)
                 )
-            if kind == "int" and not (isinstance(value, float) and value.is_integer()):
-                raise ExpressionError(f"parameters: {key} is of type int, but its value is {value}.")
-            found[key] = Parameter(key, value, "local" if locality == "local" else "population")
+            found[key] = Parameter(key, value, "local" if locality == "local" else "population", kind)
+            try:
+                found[key].check_type(value)
+            except ValueError as error:
+                raise ExpressionError(f"parameters: {error}") from None
         return found
     reader = Reader("parameters", _joined("parameters", given))
     for statement in _statements(reader):
@@ -627,20 +662,39 @@ def _read_parameters(
         for key, (place, _) in statement.flags.items():
             if key not in ("filter", "population", "constant", *_TYPES):
                 raise reader.error(
-                    f"a parameter has no {key!r}; use filter, population, constant, int, bool", place.position
+                    f"a parameter has no {key!r}; use filter, population, constant, float, int, bool",
+                    place.position,
                 )
         # Many scripts end the lines of their parameters with commas.
         value = (
             statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
         )
         initial = _initial(reader, value, _end(statement), constants)
-        if "int" in statement.flags and not (isinstance(initial, float) and initial.is_integer()):
-            raise reader.error(f"{token.text!r} is flagged int, but its value is {initial}", token.position)
-        found[token.text] = Parameter(token.text, initial, _locality(statement))
+        parameter = Parameter(token.text, initial, _locality(reader, statement), _kind(reader, statement))
+        _check_initial(reader, parameter, token.position)
+        found[token.text] = parameter
     return found
 
 
-def _locality(statement: _Statement) -> Locality:
+def _check_initial(reader: Reader, parameter: Parameter, position: int) -> None:
+    try:
+        parameter.check_type(parameter.initial)
+    except ValueError as error:
+        raise reader.error(str(error), position) from None
+
+
+def _kind(reader: Reader, statement: _Statement) -> Kind:
+    if len(statement.types) > 1:
+        names = " and ".join(token.text for token in statement.types)
+        raise reader.error(f"one type is expected, not {names}", statement.types[1].position)
+    return cast(Kind, statement.types[0].text) if statement.types else "float"
+
+
+def _locality(reader: Reader, statement: _Statement) -> Locality:
+    given = [key for key in ("filter", "population", "constant") if key in statement.flags]
+    if len(given) > 1 and "filter" in given:
+        place = statement.flags[given[1]][0].position
+        raise reader.error(f"the flags {' and '.join(given)} contradict each other", place)
     if "constant" in statement.flags:
         return "constant"
     if "population" in statement.flags:
@@ -843,7 +897,7 @@ class _Equations:
         variable = place.text if derivative is None else place.text[1:-3]
         if place.kind != "name":
             raise reader.error("expected the name of a variable", place.position)
-        _check_name(reader, Token("name", variable, place.position))
+        _check_attribute(reader, Token("name", variable, place.position))
         if variable in self.parameters or variable in self.constants:
             kind = "parameter" if variable in self.parameters else "constant"
             raise reader.error(f"{variable!r} is a {kind} already", place.position)
@@ -855,13 +909,25 @@ class _Equations:
             raise reader.error(
                 "a method belongs to a differential equation, and only one", methods[-1].position
             )
+        kind = _kind(reader, statement)
         if variable not in self.variables:
             initial: Initial = 0.0
+            locality, position = _locality(reader, statement), place.position
             if "init" in statement.flags:
                 flag, tokens = statement.flags["init"]
-                initial = self.initial(tokens, flag.position, _locality(statement))
-            self.variables[variable] = Variable(variable, initial, _locality(statement))
+                position = flag.position
+                initial = self.initial(tokens, position, locality)
+            declared = Variable(variable, initial, locality, kind)
+            if not isinstance(initial, str):
+                _check_initial(reader, declared, position)
+            elif kind not in ("float", self.parameters[initial].type):
+                raise reader.error(f"{variable!r} is flagged {kind}, but {initial!r} is not", position)
+            self.variables[variable] = declared
             return
+        if statement.types and kind != self.variables[variable].type:
+            raise reader.error(
+                f"the type belongs to the first equation of {variable!r}", statement.types[0].position
+            )
         for key in ("init", "population", "constant"):
             if key in statement.flags:
                 flag = statement.flags[key][0]
@@ -884,9 +950,16 @@ class _Equations:
 
     def uniform(self, arguments: Sequence[Node]) -> Node:
         low, high = arguments
+        numbers = _literals(arguments)
+        if None not in numbers:
+            Uniform(*numbers)  # type: ignore[arg-type]  # raises if there is none
         return build("add", low, build("multiply", build("subtract", high, low), self.draw("uniform")))
 
     def normal(self, arguments: Sequence[Node]) -> Node:
+        mu, sigma, least, most = (*_literals(arguments), None, None)[:4]
+        Normal(
+            0.0 if mu is None else mu, 0.0 if sigma is None else sigma, least, most
+        )  # raises if there is none
         tree = build("add", arguments[0], build("multiply", arguments[1], self.draw("normal")))
         for operation, bound in zip(("maximum", "minimum"), arguments[2:], strict=False):
             tree = build(operation, tree, bound)
@@ -916,13 +989,19 @@ class _Equations:
     def bounded(self, statement: _Statement, variable: str, tree: Node) -> Assignment:
         """The assignment of a statement, with its type and bounds."""
         text = _text(self.reader, statement)
-        for kind in statement.flags:
-            tree = _typed(kind, tree)
+        tree = _typed(self.variables[variable].type, tree)
         bounds = {
             key: Expression(text, self.parse(tokens, flag.position))
             for key, (flag, tokens) in statement.flags.items()
             if key in ("min", "max")
         }
+        if len(bounds) == 2:
+            least, most = _literals([bounds["min"].tree, bounds["max"].tree])
+            if least is not None and most is not None and least > most:
+                raise self.reader.error(
+                    f"min is {least} and max is {most}; expected min <= max",
+                    statement.flags["min"][0].position,
+                )
         return Assignment(variable, Expression(text, tree), bounds.get("min"), bounds.get("max"))
 
     def assign(self, statement: _Statement) -> None:
@@ -1056,6 +1135,11 @@ class _Equations:
                     f"{step.expression.text!r} reads {differing[0]}, "
                     "which differs between units; drop the flag."
                 )
+
+
+def _literals(arguments: Sequence[Node]) -> list[float | None]:
+    """Values of the arguments that are numbers, None for others."""
+    return [float(node.value) if node.operation == "constant" else None for node in arguments]  # type: ignore[arg-type]
 
 
 def _leaves(tree: Node) -> Iterable[Node]:

@@ -9,6 +9,7 @@ from .arrays import whole_tuple
 from .description import Operation, PoolingDescription, Shape
 from .expressions import Expression, parse_psp
 from .population import Population
+from .porting import ported
 from .projection import BaseProjection, checked_history, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)
@@ -36,6 +37,7 @@ class Pooling(BaseProjection):
     (2, 3)
     """
 
+    @ported
     def __init__(
         self,
         pre: Population,

@@ -17,6 +17,7 @@ from .device_arrays import is_device_array
 from .distributions import Normal, Uniform
 from .errors import NotCopyable
 from .neuron import Neuron
+from .porting import ported
 from .schedule import Frames
 from .views import PopulationView, view_of
 
@@ -64,6 +65,7 @@ class Population(NotCopyable):
         If the network is compiled already.
     """
 
+    @ported
     def __init__(
         self,
         geometry: int | Sequence[int],
@@ -363,8 +365,13 @@ class Population(NotCopyable):
         return self._read(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if callable(getattr(type(self), name, None)):
+        defined = getattr(type(self), name, None)
+        if callable(defined):
             raise AttributeError(f"{name!r} of a population is a method, which cannot be assigned.")
+        if isinstance(defined, property) and defined.fset is None:
+            raise AttributeError(
+                f"{name!r} of {self.name!r} cannot be assigned: it is fixed when a population is created."
+            )
         if name.startswith("_") or hasattr(type(self), name):
             object.__setattr__(self, name, value)
         else:
@@ -420,6 +427,9 @@ class Population(NotCopyable):
                 f"{name} is common to units of {self.name!r}, so that it cannot be assigned for some of "
                 "them; assign it to the population."
             )
+        declared = self._declared()[name]
+        if declared is not None:
+            declared.check_type(values)
         shape = self._own_shape(name) if view is None else view.geometry
         if isinstance(values, (Uniform, Normal)):
             checked = converted(name, self._network._drawn(values, shape), self.dtype)
@@ -454,9 +464,11 @@ class Population(NotCopyable):
         return shape if self._network.batch is None else (self._network.batch, *shape)
 
     def _check_assignable_on_device(self, name: str) -> None:
-        if self._neuron is not None and name in self._neuron.parameters:
+        declared = self._declared().get(name)
+        if declared is not None and (name in self.parameters or declared.type != "float"):
+            kind = "a parameter" if name in self.parameters else f"flagged {declared.type}"
             raise TypeError(
-                f"{name} is a parameter, which is checked on the host when it is assigned; copy the values there "
+                f"{name} is {kind}, which is checked on the host when it is assigned; copy the values there "
                 "first, with .get() (CuPy) or .cpu() (torch)."
             )
 

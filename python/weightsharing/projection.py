@@ -38,6 +38,7 @@ from .errors import NotCopyable, StateError
 from .expressions import Expression, parse_psp
 from .network import Network
 from .population import Population
+from .porting import ported
 from .schedule import Executor
 
 Self = TypeVar("Self", bound="BaseProjection")
@@ -108,6 +109,7 @@ class BaseProjection(NotCopyable):
         If the network is compiled already.
     """
 
+    @ported
     def __init__(
         self,
         pre: Population,
@@ -163,8 +165,13 @@ class BaseProjection(NotCopyable):
         return parse_psp(psp)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and not isinstance(getattr(type(self), name, None), property):
+        defined = getattr(type(self), name, None)
+        if not name.startswith("_") and not isinstance(defined, property):
             raise AttributeError(f"{self!r} has no attribute {name!r} to assign; it has weights.")
+        if isinstance(defined, property) and defined.fset is None:
+            raise AttributeError(
+                f"{name!r} of {self!r} cannot be assigned: it is fixed when a projection is created or connected."
+            )
         object.__setattr__(self, name, value)
 
     # --- What the user reads ---
@@ -273,6 +280,23 @@ class BaseProjection(NotCopyable):
                 f"{_brief(expected)}."
             )
         weights.assign(arrays)
+
+    @property
+    def w(self) -> Array | tuple[Array, ...]:
+        """The same as `weights`."""
+        return self.weights
+
+    @w.setter
+    def w(self, values: Any) -> None:
+        self.weights = values
+
+    @property
+    def size(self) -> int:
+        """Number of post units that read something of pre: without individual weights, all of them."""
+        description = self._connected()
+        if isinstance(description, SynapsesDescription):
+            return int(np.count_nonzero(np.diff(description.row_start)))
+        return self.post.size
 
     def center(self, *position: Any) -> tuple[int, ...]:
         """Return the pre coordinates that the filter of one post unit is centred on.
@@ -702,6 +726,7 @@ class Synapse:
         If `psp` cannot be read or `operation` is another one.
     """
 
+    @ported
     def __init__(self, psp: str = DEFAULT_PSP, operation: Operation = "sum") -> None:
         parse_psp(psp)
         if operation not in OPERATIONS:
@@ -723,6 +748,7 @@ class Projection(BaseProjection):
         Its psp and operation; default: the sum of ``w*pre.r``.
     """
 
+    @ported
     def __init__(
         self,
         pre: Population,
@@ -739,6 +765,7 @@ class Projection(BaseProjection):
             raise TypeError(f"synapse is a {type(synapse).__name__}; expected a Synapse.")
         super().__init__(pre, post, target, synapse.psp, synapse.operation, name, backend, threads, device)
 
+    @ported
     def connect_all_to_all(
         self, weights: Any, delays: float = 0.0, allow_self_connections: bool = False, history: Any = "zeros"
     ) -> Projection:
@@ -773,6 +800,7 @@ class Projection(BaseProjection):
         )
         return self._connect_synapses(synapses, weights, delays, history)
 
+    @ported
     def connect_one_to_one(
         self, weights: Any = 1.0, delays: float = 0.0, history: Any = "zeros"
     ) -> Projection:
@@ -785,6 +813,7 @@ class Projection(BaseProjection):
         synapses = connectors.one_to_one(self.pre.size, self.post.size)
         return self._connect_synapses(synapses, weights, delays, history)
 
+    @ported
     def connect_fixed_probability(
         self,
         probability: float,
@@ -807,6 +836,7 @@ class Projection(BaseProjection):
         )
         return self._connect_synapses(synapses, weights, delays, history)
 
+    @ported
     def connect_gaussian(
         self,
         amp: float,
@@ -852,6 +882,7 @@ class Projection(BaseProjection):
         profile = [(amp, positive_number("sigma", sigma))]
         return self._connect_profile(profile, amp, delays, limit, allow_self_connections, history)
 
+    @ported
     def connect_dog(
         self,
         amp_pos: float,
@@ -877,6 +908,7 @@ class Projection(BaseProjection):
             profile, amp_pos - amp_neg, delays, limit, allow_self_connections, history
         )
 
+    @ported
     def connect_from_matrix(
         self, weights: Any, delays: float = 0.0, pre_post: bool = False, history: Any = "zeros"
     ) -> Projection:
@@ -910,6 +942,7 @@ class Projection(BaseProjection):
             *connectors.from_matrix(weights, self.pre.size, self.post.size, pre_post), delays, history
         )
 
+    @ported
     def connect_from_sparse(self, weights: Any, delays: float = 0.0, history: Any = "zeros") -> Projection:
         """Connect as a SciPy sparse matrix says.
 

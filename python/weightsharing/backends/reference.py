@@ -469,7 +469,8 @@ class ReferenceExecutor:
         if out.shape != result.shape:
             raise ValueError(f"out: got shape {out.shape}, expected {result.shape}")
         if accumulate:
-            out += result
+            with np.errstate(all="ignore"):
+                out += result
         else:
             out[...] = result
 
