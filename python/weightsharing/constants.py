@@ -56,6 +56,7 @@ class Constant(NotCopyable, numbers.Real):
 
     Examples
     --------
+    >>> from weightsharing import Constant, Neuron
     >>> tau = Constant("tau", 20.0)
     >>> neuron = Neuron(equations="tau*dr/dt + r = sum(exc)")
     >>> tau / 2
