@@ -1,6 +1,7 @@
 """Settings of the whole test-suite."""
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -35,3 +36,9 @@ def _default_network():
     """Let no test see what another left in the default network."""
     yield
     weightsharing.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts():
+    """A process that a shell starts in the background ignores Ctrl-C; some tests press it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
