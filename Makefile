@@ -71,7 +71,7 @@ test: .venv/installed
 	@WEIGHTSHARING_CUDA=emulated .venv/bin/python -m pytest -q tests
 
 test-full: .venv/installed
-	@WEIGHTSHARING_CUDA=emulated HYPOTHESIS_PROFILE=full .venv/bin/python -m pytest -q tests/test_cpu.py tests/test_cuda.py
+	@WEIGHTSHARING_CUDA=emulated HYPOTHESIS_PROFILE=full .venv/bin/python -m pytest -q tests/test_cpu.py tests/test_cuda.py tests/test_networks_agree.py
 
 # The interpreter is not instrumented, so the sanitizers' libraries must be loaded before it starts, and with
 # them libstdc++, whose exceptions AddressSanitizer intercepts. What CPython leaks at exit is not ours.
