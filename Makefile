@@ -8,8 +8,10 @@ PIP_INSTALL = $(@D)/bin/python -m pip install --quiet --no-input --disable-pip-v
 EMULATION = --config-settings=cmake.define.WEIGHTSHARING_EMULATION=ON \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=90
 
-# Folders are listed too: their time changes when a file is deleted or renamed.
-SOURCES := $(shell find csrc python tests/emulation -name __pycache__ -prune -o ! -name '*.so' -print) CMakeLists.txt pyproject.toml
+# Folders are listed too: their time changes when a file is deleted or renamed (not that of tests/emulation, where running
+# the tests writes byte code).
+SOURCES := $(shell find csrc python -name __pycache__ -prune -o ! -name '*.so' -print) CMakeLists.txt pyproject.toml \
+  $(shell find tests/emulation -name __pycache__ -prune -o -type f -print)
 CPP_SOURCES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cuh' -o -name '*.cu')
 
 # CXX only if the user set it: make's own default says nothing about this machine.
