@@ -66,12 +66,11 @@ __device__ __forceinline__ void check_value(const CheckParameters<T>& p, int64_t
   // value - value is NaN for NaN and infinity.
   if (value - value == T(0)) return;
   const unsigned long long step = static_cast<unsigned long long>(*p.step);
-  if (p.found->step < step) return;  // an earlier step was the first
+  if (atomicMin(&p.found->step, step) < step) return;  // an earlier step was the first
   const int32_t kind = value != value ? 0 : value > T(0) ? 1 : 2;
   atomicMin(&p.found->place, static_cast<unsigned long long>(p.number) << 48 |
                                  static_cast<unsigned long long>(index) << 2 |
                                  static_cast<unsigned long long>(kind));
-  atomicMin(&p.found->step, step);
 }
 
 // This thread is responsible for one rate of one trial. Threads: batch * units, one-dimensional.
