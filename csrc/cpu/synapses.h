@@ -68,10 +68,13 @@ void synapses(const SynapsesParameters<T>& s, const Task<T>& task) {
   const Index first = task.block * s.block, end = smaller(first + s.block, s.post);
   const T* rates = s.rate ? task.shared : task.pre;
   if (s.pointwise && !s.psp) {
-    if (task.accumulate)
-      for (Index q = first; q < end; ++q) task.post[q] += s.weights[q] * rates[q];
-    else
-      for (Index q = first; q < end; ++q) task.post[q] = s.weights[q] * rates[q];
+    // Products are rounded before they are added, here as everywhere: no fused multiply-add with post.
+    T product[program_block];
+    for (Index q = first; q < end; q += program_block) {
+      const Index n = smaller(program_block, end - q);
+      for (Index k = 0; k < n; ++k) product[k] = s.weights[q + k] * rates[q + k];
+      write_units(task.post + q, 1, product, n, task.accumulate);
+    }
     return;
   }
   const auto reduce = s.reduction == reduce_max   ? reduce_synapses<T, reduce_max>
