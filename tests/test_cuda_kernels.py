@@ -79,4 +79,5 @@ def test_kernels_agree_with_plain_loops(program: Path, order: str) -> None:
     if "unexpected memory mapping" in done.stderr:
         pytest.skip("ThreadSanitizer does not run on this machine")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[0]) > 1_000_000
+    values_per_case = 25_000  # fewer than there are, so that a loop that compares nothing is noticed
+    assert int(done.stdout.split()[0]) > values_per_case * CASES
