@@ -21,10 +21,12 @@ NEURONS = (
     ),
     ("", "n += 1 : population\nr = 0.1*n + 0.2*sum(exc)"),
     ("", "r = 0.3*sum(exc) - 0.1*sum(inh) : min=-1.5, max=1.5"),
+    ("", "m = mean(r) - 0.1*min(r) : population\nr = 0.2*sum() + m + 0.3*r/(1 + norm2(r)) : max=5.0"),
 )
 NOISY = (
     ("", "r = 0.3*sum(exc) + Uniform(-1.0, 1.0)"),
     ("", "r = 0.2*r + 0.1*sum(exc) + Normal(0.0, 1.0)"),
+    ("", "x = Normal(0.0, 1.0) : population\nr = 0.2*sum(inh) + 0.5*x*Uniform(0.0, 1.0) + 0.1*max(r)"),
     ("", "x = Uniform(0.0, 2.0)\nr = 0.3*sum(exc) + x*Normal(0.1, 0.5) - Uniform(0.0, 1.0) : min=-3.0"),
 )
 

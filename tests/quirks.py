@@ -462,6 +462,25 @@ def _check_names() -> None:
         ws.Neuron("_g = 1.0")
 
 
+def _check_statistics() -> None:
+    network = ws.Network()
+    units = network.create(2, ws.Neuron(equations="r = 2 + mean(r) : init=1.0"))
+    network.compile()
+    network.step()
+    assert units.r.tolist() == [3.0, 3.0]
+
+
+def _check_sum_of_all() -> None:
+    network = ws.Network()
+    pre, post = network.create(2), network.create(2, ws.Neuron(equations="r = sum()"))
+    for target in ("exc", "inh"):
+        ws.PointwiseProjection(pre, post, target, 2.0)
+    pre.r = 1.0
+    network.compile()
+    network.step()
+    assert post.r.tolist() == [4.0, 4.0]
+
+
 def _check_types() -> None:
     units = ws.Network().create(2, ws.Neuron("n = 2 : int; on = True : bool"))
     for name, value in (("n", 2.6), ("on", 7)):
@@ -674,6 +693,19 @@ OTHERS = (
         "Converted.",
         "An error for what is no whole number, or neither 0 nor 1; NaN and distributions too.",
         _check_types,
+    ),
+    Other(
+        "`mean(v)`, `max(v)`, `min(v)`, `norm1(v)`, `norm2(v)` in equations",
+        "Computed at the end of a step for the next one: 0 in the first, and values assigned from Python count one "
+        "step later.",
+        "Computed from the values before the update, assigned ones included.",
+        _check_statistics,
+    ),
+    Other(
+        "`sum()` in equations",
+        "Documented as the sum over all targets; the generated code of ANNarchy 5.0.3 leaves it at 0.",
+        "The sum over all targets that feed the population.",
+        _check_sum_of_all,
     ),
     Other(
         "Views",

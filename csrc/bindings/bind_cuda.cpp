@@ -386,6 +386,16 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
           },
           "rates"_a, "history"_a, "delays"_a, "out"_a)
       .def(
+          "statistic",
+          [](BoundCudaSchedule& s, const DeviceArray& values, const DeviceArray& out,
+             const std::string& which) {
+            const Index batch = out.size();
+            if (batch < 1 || values.size() < batch || values.size() % batch)
+              throw py::value_error("out has one value for each trial");
+            s.schedule->statistic(s.memory(values), s.memory(out), statistic_from(which));
+          },
+          "values"_a, "out"_a, "which"_a)
+      .def(
           "update",
           [](BoundCudaSchedule& s, const Program& program,
              const std::vector<std::optional<DeviceArray>>& inputs, const std::vector<DeviceArray>& outputs,

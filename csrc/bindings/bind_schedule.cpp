@@ -91,6 +91,16 @@ void register_schedule(py::module_& m) {
           },
           "rates"_a, "history"_a, "delays"_a, "out"_a)
       .def(
+          "statistic",
+          [](BoundSchedule& s, const py::array& values, py::array out, const std::string& which) {
+            const Index batch = out.size();
+            if (batch < 1 || values.size() < batch || values.size() % batch)
+              throw py::value_error("out has one value for each trial");
+            s.schedule->statistic(s.in(values, "values"), s.out(out, "out"), batch, values.size() / batch,
+                                  statistic_from(which));
+          },
+          "values"_a, "out"_a, "which"_a)
+      .def(
           "update",
           [](BoundSchedule& s, const Program& program, const std::vector<std::optional<py::array>>& inputs,
              std::vector<py::array> outputs, Index batch, Index units, std::uint64_t seed,

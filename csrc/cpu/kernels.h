@@ -12,8 +12,9 @@ namespace weightsharing::cpu {
 
 using Index = int64_t;
 
-// Numbers of include/weightsharing/projection.h.
+// Numbers of include/weightsharing/projection.h, and of statistics of schedule.h.
 enum Reduction { reduce_sum, reduce_max, reduce_min, reduce_mean };
+enum Statistic { statistic_mean, statistic_max, statistic_min, statistic_norm1, statistic_norm2 };
 enum Outside {
   outside_constant,
   outside_border,
@@ -31,6 +32,8 @@ inline constexpr int slack = 64;
 // Terms of a sum that are added in sequence; longer sums add such partial sums (Tower in vector.h), which
 // keeps the rounding error of long sums small.
 inline constexpr int chunk_taps = 32;
+// Units whose statistic is taken in one piece.
+inline constexpr int statistic_block = 4096;
 
 template <class T>
 struct ProgramView {
@@ -213,6 +216,9 @@ struct Kernels {
   // elements; `noise` is read by programs that draw.
   void (*program)(const ProgramView<T>&, const ProgramInput<T>* inputs, T* const* outputs, Index n,
                   T* scratch, const NoiseBlock* noise);
+  // Of n values, 0 < n <= statistic_block: the largest, the smallest, or the sum of x, |x| (norm1), x*x
+  // (norm2).
+  double (*statistic)(int which, const T* values, Index n);
   int vector_elements;
 };
 

@@ -180,9 +180,12 @@ void run_program(const ProgramView<T>& program, const ProgramInput<T>* inputs, T
       }
       continue;
     }
-    if (op == Opcode::uniform || op == Opcode::normal) {
-      op == Opcode::uniform ? draw_uniform(d, *noise, static_cast<unsigned>(row[2]))
-                            : draw_normal(d, *noise, static_cast<unsigned>(row[2]));
+    if (is_noise(op)) {
+      NoiseBlock from = *noise;
+      if (is_of_population(op)) from.unit = 0;
+      is_normal(op) ? draw_normal(d, from, static_cast<unsigned>(row[2]))
+                    : draw_uniform(d, from, static_cast<unsigned>(row[2]));
+      if (is_of_population(op)) fill(d + 1, d[0], Index{block - 1});
       slot[dst] = d;
       continue;
     }

@@ -90,6 +90,7 @@ class Schedule {
                        double divisor) = 0;
   virtual void gather_history(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history,
                               const std::vector<std::int32_t>& delays, std::shared_ptr<Memory> out) = 0;
+  virtual void statistic(std::shared_ptr<Memory> values, std::shared_ptr<Memory> out, Statistic which) = 0;
   virtual void update(const Program& program, std::vector<OperandOnDevice> inputs,
                       std::vector<OperandOnDevice> outputs, Index batch, Index units, const Noise& noise) = 0;
   virtual void push(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) = 0;

@@ -10,6 +10,7 @@
 #include "cuda/level.cuh"
 #include "cuda/lowrank.cuh"
 #include "cuda/pool.cuh"
+#include "cuda/statistic.cuh"
 #include "cuda/synapses.cuh"
 #include "cuda/update.cuh"
 #include "cuda/window.cuh"

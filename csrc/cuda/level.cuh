@@ -9,6 +9,7 @@
 #include "cuda/gather.cuh"
 #include "cuda/history.cuh"
 #include "cuda/pool.cuh"
+#include "cuda/statistic.cuh"
 #include "cuda/synapses.cuh"
 #include "cuda/update.cuh"
 #include "cuda/window.cuh"
@@ -35,6 +36,8 @@ __device__ __forceinline__ void run_piece(int32_t kind, const uint32_t* paramete
     WEIGHTSHARING_PIECE(level_copy_each, CopyParameters, copy_element)
     WEIGHTSHARING_PIECE(level_combine, CombineParameters, combine_element)
     WEIGHTSHARING_PIECE(level_gather_history, GatherHistoryParameters, gather_past)
+    WEIGHTSHARING_PIECE(level_statistic_part, StatisticParameters, statistic_of_part)
+    WEIGHTSHARING_PIECE(level_statistic_total, StatisticParameters, statistic_of_trial)
     WEIGHTSHARING_PIECE(level_update, UpdateParameters, update_unit)
     WEIGHTSHARING_PIECE(level_show, ShowParameters, show_rate)
     WEIGHTSHARING_PIECE(level_keep, KeepParameters, keep_values)

@@ -10,7 +10,7 @@ namespace weightsharing::cuda {
 // For programs that draw none: those of a psp.
 struct NoNoise {
   template <class T>
-  inline __device__ T operator()(bool, int32_t, T zero) const {
+  inline __device__ T operator()(bool, bool, int32_t, T zero) const {
     return zero;
   }
 };
@@ -34,19 +34,21 @@ inline __device__ double normal_draw(const NoiseWords& words, int32_t place, dou
   return radius * (place % 2 ? ::sin(angle) : ::cos(angle));
 }
 
-// The noise of one unit of one trial in one step: draw(normal, occurrence, T(0)) is its raw draw at that
-// place of the equations, even in [0, 1) or standard normal. The third argument only names the type.
+// The noise of one unit of one trial in one step: draw(normal, of_population, occurrence, T(0)) is its raw
+// draw at that place of the equations, even in [0, 1) or standard normal; `of_population`: that of unit 0.
+// The last argument only names the type.
 struct UnitNoise {
   NoiseKey key;
   int64_t step, unit;
 
   template <class T>
-  inline __device__ T operator()(bool normal, int32_t occurrence, T type) const {
+  inline __device__ T operator()(bool normal, bool of_population, int32_t occurrence, T type) const {
     constexpr int32_t group = 16 / sizeof(T);  // neighbouring units that share the words of one counter
+    const int64_t drawing = of_population ? 0 : unit;
     const NoiseWords words =
-        noise_words(key, static_cast<unsigned long long>(unit / group), static_cast<unsigned long long>(step),
-                    static_cast<unsigned>(occurrence));
-    const int32_t place = static_cast<int32_t>(unit % group);
+        noise_words(key, static_cast<unsigned long long>(drawing / group),
+                    static_cast<unsigned long long>(step), static_cast<unsigned>(occurrence));
+    const int32_t place = static_cast<int32_t>(drawing % group);
     return normal ? normal_draw(words, place, type) : uniform_draw(words, place, type);
   }
 };

@@ -155,6 +155,23 @@ struct UpdateParameters {
   int32_t batch;
 };
 
+// Numbers of include/weightsharing/schedule.h.
+enum Statistic : int32_t { statistic_mean, statistic_max, statistic_min, statistic_norm1, statistic_norm2 };
+// Units that one warp reduces.
+constexpr int64_t statistic_units = 2048;
+
+// out[trial] := a statistic of the units of a trial.
+template <class T>
+struct StatisticParameters {
+  const T* values;
+  double* parts;  // [trial][part], written where there are several parts
+  T* out;
+  int64_t units;
+  int64_t parts_per_trial;  // ceil(units / statistic_units)
+  int32_t batch;
+  int32_t which;
+};
+
 // to[row * elements + i] := from[i], row = step % depth (depth 1: a plain copy); from null: zeros.
 template <class T>
 struct CopyParameters {
@@ -257,6 +274,8 @@ enum LevelKind : int32_t {
   level_copy_each,
   level_combine,
   level_gather_history,
+  level_statistic_part,
+  level_statistic_total,
   level_update,
   level_show,
   level_keep,

@@ -152,8 +152,8 @@ inline __device__ void run_program(const Program<T>& program, Load load, Store s
       store(destination, slot[a]);
       continue;
     }
-    if (op == Opcode::uniform || op == Opcode::normal) {
-      slot[destination] = draw(op == Opcode::normal, a, T(0));
+    if (is_noise(op)) {
+      slot[destination] = draw(is_normal(op), is_of_population(op), a, T(0));
       continue;
     }
     // Only operands are looked up: a unary row may hold anything in b and c.

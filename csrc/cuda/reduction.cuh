@@ -82,6 +82,21 @@ struct Reducer {
   }
 };
 
+// Value of all lanes of a warp in lane 0, combined in a fixed order, so that it never depends on the timing.
+// The first `lanes` of them take part.
+template <class T>
+inline __device__ T combine_lanes(T value, int32_t lane, int64_t lanes, int32_t reduction) {
+  WEIGHTSHARING_UNROLL
+  for (int32_t distance = 16; distance > 0; distance /= 2) {
+    const T other = __shfl_down_sync(0xffffffffu, value, distance);
+    if (lane + distance >= lanes) continue;
+    value = reduction == reduce_max   ? maximum(value, other)
+            : reduction == reduce_min ? minimum(value, other)
+                                      : value + other;
+  }
+  return value;
+}
+
 template <class T>
 inline __device__ void write_unit(T* post, T value, int32_t accumulate) {
   *post = accumulate ? *post + value : value;

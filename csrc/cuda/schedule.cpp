@@ -150,6 +150,29 @@ class ScheduleOf final : public Schedule {
     });
   }
 
+  void statistic(std::shared_ptr<Memory> values, std::shared_ptr<Memory> out,
+                 weightsharing::Statistic which) override {
+    StatisticParameters<T> p{};
+    p.values = data(values);
+    p.out = data(out);
+    p.batch = static_cast<std::int32_t>(elements(out));
+    p.units = elements(values) / p.batch;
+    p.parts_per_trial = divide_up(p.units, statistic_units);
+    p.which = static_cast<std::int32_t>(which);
+    const Index parts = p.parts_per_trial > 1 ? p.batch * p.parts_per_trial : 0;
+    const auto memory = std::make_shared<Memory>(std::max<std::size_t>(1, parts) * sizeof(double), device_);
+    p.parts = static_cast<double*>(memory->data());
+    wrote(out);
+    // A warp reads what other threads have computed: no chain of own elements.
+    const plan::Access from{values->data()}, between{memory->data()}, to{out->data()};
+    items_.push_back([=](Listing& l) {
+      (void)out, (void)memory;  // kept alive with the list
+      add(l, flat("statistic_part", 32 * p.batch * p.parts_per_trial, p), {{from}, {parts ? between : to}},
+          elements(values));
+      if (parts) add(l, flat("statistic_total", Index{32} * p.batch, p), {{between}, {to}}, elements(values));
+    });
+  }
+
   void update(const weightsharing::Program& program, std::vector<OperandOnDevice> inputs,
               std::vector<OperandOnDevice> outputs, Index batch, Index units, const Noise& noise) override {
     auto code = std::make_shared<ProgramOnDevice<T>>(std::optional<weightsharing::Program>(program), device_);

@@ -23,6 +23,8 @@ std::optional<LevelKind> kind_of(const Launch& launch) {
                                                          {"copy_each", level_copy_each},
                                                          {"combine_arrays", level_combine},
                                                          {"gather_history", level_gather_history},
+                                                         {"statistic_part", level_statistic_part},
+                                                         {"statistic_total", level_statistic_total},
                                                          {"update", level_update},
                                                          {"show", level_show},
                                                          {"keep", level_keep},

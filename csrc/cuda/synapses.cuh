@@ -34,8 +34,7 @@ __global__ void synapses_naive(const SynapsesParameters<T> p) {
   synapses_unit(p, thread_index());
 }
 
-// One row of one trial by the warp of these 32 threads, lane l for its synapses l, l + 32, ...; the lanes are
-// combined in a fixed order, so that a result never depends on the timing.
+// One row of one trial by the warp of these 32 threads, lane l for its synapses l, l + 32, ...
 template <class T>
 __device__ __forceinline__ void synapses_row(const SynapsesParameters<T>& p, int64_t thread) {
   const int64_t index = thread / 32, unit = index % p.post_size, trial = index / p.post_size;
@@ -45,17 +44,8 @@ __device__ __forceinline__ void synapses_row(const SynapsesParameters<T>& p, int
   const int64_t begin = p.row_start[unit], end = p.row_start[unit + 1];
   Reducer<T> reducer(p.reduction);
   for (int64_t j = begin + lane; j < end; j += 32) reducer.add(synapse(p, rates, j));
-  T value = reducer.result(0);
   // Lanes without a synapse take no part; those with one are the first lanes.
-  const int64_t lanes = end - begin < 32 ? end - begin : 32;
-  WEIGHTSHARING_UNROLL
-  for (int32_t distance = 16; distance > 0; distance /= 2) {
-    const T other = __shfl_down_sync(0xffffffffu, value, distance);
-    if (lane + distance >= lanes) continue;
-    value = p.reduction == reduce_max   ? maximum(value, other)
-            : p.reduction == reduce_min ? minimum(value, other)
-                                        : value + other;
-  }
+  T value = combine_lanes(reducer.result(0), lane, end - begin, p.reduction);
   if (lane) return;
   if (p.reduction == reduce_mean && begin < end) value /= static_cast<T>(end - begin);
   write_unit(p.post + trial * p.post_size + unit, value, p.accumulate);

@@ -60,8 +60,9 @@ std::string generate(const Program& program) {
       value = literal(program.constants[static_cast<std::size_t>(row[2])]);
     } else if (opcode == Opcode::load) {
       value = "load(" + std::to_string(row[2]) + ")";
-    } else if (opcode == Opcode::uniform || opcode == Opcode::normal) {
-      value = std::string("draw(") + (opcode == Opcode::normal ? "true" : "false") + ", " +
+    } else if (is_noise(opcode)) {
+      const auto word = [](bool yes) { return yes ? "true" : "false"; };
+      value = std::string("draw(") + word(is_normal(opcode)) + ", " + word(is_of_population(opcode)) + ", " +
               std::to_string(row[2]) + ", T(0))";
     } else {
       value = std::string("op_") + operation.name + "(";

@@ -43,7 +43,7 @@ Program::Program(std::vector<std::int32_t> code_, std::vector<double> constants_
     const std::int32_t op = code[i], dst = code[i + 1];
     require(op >= 0 && op < opcode_count, "unknown operation");
     const auto opcode = static_cast<Opcode>(op);
-    if (opcode == Opcode::uniform || opcode == Opcode::normal) {
+    if (is_noise(opcode)) {
       require(code[i + 2] >= 0, "an occurrence of noise cannot be negative");
       draws = true;
     }

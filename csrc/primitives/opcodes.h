@@ -2,6 +2,8 @@
 // hold numbers.
 #pragma once
 
+#include "primitives/primitive.h"
+
 // clang-format off
 #define WEIGHTSHARING_OPCODES(X)                                                                             \
   X(constant, 0) X(load, 0) X(store, 1) X(add, 2) X(subtract, 2) X(multiply, 2) X(divide, 2) X(modulo, 2)    \
@@ -10,7 +12,7 @@
   X(maximum, 2) X(exp, 1) X(log, 1) X(sqrt, 1) X(absolute, 1) X(sin, 1) X(cos, 1) X(tan, 1) X(arcsin, 1)     \
   X(arccos, 1) X(arctan, 1) X(sinh, 1) X(cosh, 1) X(tanh, 1) X(arcsinh, 1) X(arccosh, 1) X(arctanh, 1)       \
   X(log2, 1) X(log10, 1) X(log1p, 1) X(expm1, 1) X(exp2, 1) X(cbrt, 1) X(floor, 1) X(ceil, 1) X(round, 1)    \
-  X(sign, 1) X(arctan2, 2) X(uniform, 0) X(normal, 0)
+  X(sign, 1) X(arctan2, 2) X(uniform, 0) X(normal, 0) X(population_uniform, 0) X(population_normal, 0)
 // clang-format on
 
 namespace weightsharing {
@@ -20,5 +22,14 @@ enum class Opcode : int {
   WEIGHTSHARING_OPCODES(X)
 #undef X
 };
+
+// Noise: one draw per unit, or with `population_` that of unit 0 for all of them.
+WEIGHTSHARING_PRIMITIVE bool is_noise(Opcode op) {
+  return op >= Opcode::uniform && op <= Opcode::population_normal;
+}
+WEIGHTSHARING_PRIMITIVE bool is_normal(Opcode op) {
+  return op == Opcode::normal || op == Opcode::population_normal;
+}
+WEIGHTSHARING_PRIMITIVE bool is_of_population(Opcode op) { return op >= Opcode::population_uniform; }
 
 }  // namespace weightsharing

@@ -247,6 +247,61 @@ class GatherHistory final : public Item<T> {
 };
 
 template <class T>
+class StatisticOf final : public Item<T> {
+ public:
+  StatisticOf(const T* values, T* out, Index batch, Index units, Statistic which, int threads)
+      : kernels_(cpu::kernels<T>(cpu::current_isa())),
+        values_(values),
+        out_(out),
+        batch_(batch),
+        units_(units),
+        which_(which),
+        wanted_threads_(threads),
+        parts_((units + block - 1) / block) {}
+
+  void run(Index, T) override {
+    const Index blocks = static_cast<Index>(parts_.size());
+    const int threads = units_ > update_block ? cpu::threads_for(wanted_threads_) : 1;
+    for (Index trial = 0; trial < batch_; ++trial) {
+      const T* values = values_ + trial * units_;
+      cpu::for_blocks(blocks, threads, [&](Index b, int) {
+        parts_[b] = kernels_.statistic(static_cast<int>(which_), values + b * block,
+                                       std::min<Index>(block, units_ - b * block));
+      });
+      out_[trial] = static_cast<T>(finished(total()));
+    }
+  }
+
+ private:
+  static constexpr Index block = cpu::statistic_block;
+
+  // Neighbours first, then neighbours of those: the error of a sum grows with the logarithm of their number.
+  double total() {
+    const Index blocks = static_cast<Index>(parts_.size());
+    for (Index width = 1; width < blocks; width *= 2)
+      for (Index b = 0; b + width < blocks; b += 2 * width) parts_[b] = joined(parts_[b], parts_[b + width]);
+    return parts_[0];
+  }
+  double joined(double a, double b) const {
+    if (which_ == Statistic::max) return a != a || a > b ? a : b;
+    if (which_ == Statistic::min) return a != a || a < b ? a : b;
+    return a + b;
+  }
+  double finished(double total) const {
+    if (which_ == Statistic::mean) return total / static_cast<double>(units_);
+    return which_ == Statistic::norm2 ? std::sqrt(total) : total;
+  }
+
+  const cpu::Kernels<T>& kernels_;
+  const T* values_;
+  T* out_;
+  Index batch_, units_;
+  Statistic which_;
+  int wanted_threads_;
+  std::vector<double> parts_;
+};
+
+template <class T>
 class Input final : public Item<T> {
  public:
   Input(T* rates, Index batch, Index units) : rates_(rates), batch_(batch), units_(units) {}
@@ -318,6 +373,9 @@ class ScheduleOf final : public Schedule {
     add<GatherHistory<T>>(static_cast<const T*>(rates), static_cast<const T*>(history), depth, delays,
                           static_cast<T*>(out), batch, units);
   }
+  void statistic(const void* values, void* out, Index batch, Index units, Statistic which) override {
+    add<StatisticOf<T>>(static_cast<const T*>(values), static_cast<T*>(out), batch, units, which, threads_);
+  }
   void update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
               Index units, const Noise& noise) override {
     add<Update<T>>(program, std::move(inputs), std::move(outputs), batch, units, noise, threads_);
@@ -387,6 +445,13 @@ class ScheduleOf final : public Schedule {
 };
 
 }  // namespace
+
+Statistic statistic_from(const std::string& name) {
+  constexpr const char* names[] = {"mean", "max", "min", "norm1", "norm2"};
+  for (int which = 0; which < 5; ++which)
+    if (name == names[which]) return static_cast<Statistic>(which);
+  throw std::invalid_argument("unknown statistic '" + name + "'");
+}
 
 std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int threads) {
   if (dtype == DType::float32) return std::make_unique<ScheduleOf<float>>(dt, threads);

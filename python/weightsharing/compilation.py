@@ -11,6 +11,7 @@ import numpy as np
 
 from .arrays import Array
 from .description import Operation
+from .expressions import ALL_TARGETS
 from .population import MOST_UNITS, Population
 from .schedule import (
     CheckFinite,
@@ -21,6 +22,7 @@ from .schedule import (
     GatherHistory,
     Project,
     PushHistory,
+    Reduce,
     SetInput,
     Step,
     Update,
@@ -352,6 +354,18 @@ class _Compilation:
         arrays |= {name: population._constant_array(name) for name in neuron.constants}
         for target in neuron.targets:
             arrays[f"sum({target})"] = population._sum_array(target)
+        if neuron.adds_all_targets:
+            arrays[ALL_TARGETS] = total = np.zeros_like(population._array("r"))
+            yield ClearSum(total)
+            fed = [target for sink, target in self.fed if sink is population]
+            for target in sorted(fed):
+                yield Combine(population._sum_array(target), total, "sum")
+        for which, variable in neuron.statistics:
+            values = population._array(variable)
+            arrays[f"{which}({variable})"] = out = np.zeros(
+                (len(values), *(1,) * population.dimension), dtype=values.dtype
+            )
+            yield Reduce(values, out, which)
         yield Update(neuron, arrays, self.populations.index(population))
 
     def _checks(self) -> Iterable[Step]:

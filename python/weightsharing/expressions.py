@@ -26,9 +26,12 @@ OPCODES = (
     "logical_not", "select", "minimum", "maximum", "exp", "log", "sqrt", "absolute", "sin", "cos", "tan",
     "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "log2", "log10",
     "log1p", "expm1", "exp2", "cbrt", "floor", "ceil", "round", "sign", "arctan2", "uniform", "normal",
+    "population_uniform", "population_normal",
 )
 # fmt: on
 _CODE = {name: code for code, name in enumerate(OPCODES)}
+# Draws: one per unit, or one for all units of a trial.
+NOISE = ("uniform", "normal", "population_uniform", "population_normal")
 
 MAXIMUM_LENGTH = 4000  # characters of one expression
 MAXIMUM_NESTING = 50  # brackets and conditionals; Python's parser takes 200 brackets, a conditional needs 3
@@ -41,8 +44,7 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(np, name)
         for name in OPCODES
-        if name
-        not in ("constant", "load", "store", "modulo", "negate", "round", "select", "uniform", "normal")
+        if name not in ("constant", "load", "store", "modulo", "negate", "round", "select", *NOISE)
     },
     "modulo": np.fmod,
     "negate": np.negative,
@@ -69,8 +71,7 @@ class Node:
     arguments
         Operands.
     value
-        The number of a constant, the spelling of a name, the occurrence of a ``'uniform'`` or ``'normal'``
-        draw.
+        The number of a constant, the spelling of a name, the occurrence of a draw (`NOISE`).
     names
         Every name that the tree below reads.
     size, depth
@@ -109,7 +110,7 @@ class Node:
         words = [repr(argument) for argument in self.arguments]
         if self.operation in ("constant", "name"):
             return str(self.value)
-        if self.operation in ("uniform", "normal"):
+        if self.operation in NOISE:
             return f"{self.operation}#{self.value}"
         if self.operation == "negate":
             return f"(-{words[0]})"
@@ -194,7 +195,8 @@ def evaluate_tree(
     values
         An array or number for every name that the tree reads.
     draw
-        ``draw('uniform' | 'normal', occurrence)`` gives the raw noise: evenly in [0, 1), or standard normal.
+        ``draw(kind, occurrence)`` gives the raw noise of a kind of `NOISE`: evenly in [0, 1), or standard
+        normal.
     """
     known: dict[int, Any] = {}
 
@@ -207,7 +209,7 @@ def evaluate_tree(
             result = dtype.type(node.value)
         elif node.operation == "name":
             result = np.asarray(values[str(node.value)], dtype=dtype)
-        elif node.operation in ("uniform", "normal"):
+        elif node.operation in NOISE:
             if draw is None:
                 raise ValueError("draw: the expression contains noise; pass a function that draws it.")
             result = np.asarray(draw(node.operation, int(node.value or 0)), dtype=dtype)
@@ -301,7 +303,7 @@ _CONSTANTS = {"pi": constant(np.pi), "True": ONE, "False": ZERO, "true": ONE, "f
 # What ANNarchy has and this language has not, and what to do.
 _NOT_AVAILABLE = {
     **{
-        word: f"{word} over a population is not available; equations see their own unit only"
+        word: f"{word} of a population is for the equations of a neuron only"
         for word in ("mean", "norm1", "norm2")
     },
     **{
@@ -309,6 +311,8 @@ _NOT_AVAILABLE = {
         for word in ("DiscreteUniform", "LogNormal", "Exponential", "Gamma", "Binomial")
     },
 }
+ALL_TARGETS = "sum()"
+STATISTICS = ("mean", "max", "min", "norm1", "norm2")
 _BINARY = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Mod: "modulo",
     ast.Pow: "power", ast.And: "logical_and", ast.Or: "logical_or",
@@ -332,7 +336,9 @@ class Reader:
     functions
         Functions in scope: number of arguments (least, most or None) and what the call means.
     targets
-        Whether ``sum(target)`` may be read.
+        Whether ``sum(target)`` may be read, and ``sum()``, which adds all targets.
+    units
+        Names whose ``mean``, ``max``, ``min``, ``norm1`` and ``norm2`` over the population may be read.
     """
 
     label: str
@@ -340,6 +346,7 @@ class Reader:
     names: tuple[str, ...] = ()
     functions: Mapping[str, tuple[_Arity, Function]] = field(default_factory=lambda: FUNCTIONS)
     targets: bool = False
+    units: tuple[str, ...] = ()
 
     def error(self, message: str, position: int, allowed: bool = False) -> ExpressionError:
         """Return an error that shows the line of `position` with a caret below it."""
@@ -353,6 +360,9 @@ class Reader:
             words = [*self.names, *(["sum(target)"] if self.targets else []), *_CONSTANTS]
             lines.append(f"Allowed names: {', '.join(dict.fromkeys(words))}.")
             lines.append(f"Allowed functions: {', '.join(sorted(self.functions))}.")
+            if self.units:
+                over = ", ".join(f"{word}({self.units[0]})" for word in STATISTICS)
+                lines.append(f"Allowed over the population: {over}.")
             lines.append("Allowed operators: + - * / % ^ ** < <= > >= == != and or not, if c: a else: b.")
         return ExpressionError("\n".join(lines))
 
@@ -543,11 +553,16 @@ class _Conversion:
     def call(self, token: Token, arguments: list[ast.expr], levels: int) -> Node:
         if self.reader.targets and token.text == "sum":
             match arguments:
+                case []:
+                    return name(ALL_TARGETS)
                 case [ast.Name(id=word)] if self.operands[word].kind == "name":
                     return name(f"sum({self.operands[word].text})")
             raise self.reader.error(
-                "sum takes the name of one target, as in sum(exc); add the sums of several", token.position
+                "sum takes the name of one target, as in sum(exc), or nothing for all; add the sums of several",
+                token.position,
             )
+        if self.is_statistic(token, arguments):
+            return self.statistic(token, arguments[0])
         if token.text not in self.reader.functions:
             if token.text in _NOT_AVAILABLE:
                 raise self.reader.error(_NOT_AVAILABLE[token.text], token.position)
@@ -557,10 +572,8 @@ class _Conversion:
             expected = (
                 f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
             )
-            whole = len(arguments) == 1 and token.text in ("min", "max")
             raise self.reader.error(
-                f"{token.text} takes {expected} argument{'s' * (expected != '1')}, not {len(arguments)}"
-                + f"; {token.text} over a population is not available" * whole,
+                f"{token.text} takes {expected} argument{'s' * (expected != '1')}, not {len(arguments)}",
                 token.position,
             )
         operands = [self.convert(argument, levels) for argument in arguments]
@@ -570,6 +583,22 @@ class _Conversion:
             raise
         except ValueError as error:  # of numbers that no distribution has
             raise self.reader.error(str(error), token.position) from None
+
+    def is_statistic(self, token: Token, arguments: list[ast.expr]) -> bool:
+        """Whether a call means a whole population: one argument, and no function of one argument by that name."""
+        if not self.reader.units or token.text not in STATISTICS or len(arguments) != 1:
+            return False
+        return token.text not in self.reader.functions or self.reader.functions[token.text][0][0] > 1
+
+    def statistic(self, token: Token, argument: ast.expr) -> Node:
+        word = self.operands[argument.id].text if isinstance(argument, ast.Name) else ""
+        if word not in self.reader.units:
+            raise self.reader.error(
+                f"{token.text} over the population takes the name of what has a value per unit "
+                f"({', '.join(self.reader.units)}); assign an expression to a variable first",
+                token.position,
+            )
+        return name(f"{token.text}({word})")
 
 
 # --------------------------------------------------------------------------------------------- the expression
@@ -584,7 +613,7 @@ class Program:
     code
         int32 array (instructions, 5), read-only, of rows (opcode, destination, a, b, c). An opcode is an
         index into `OPCODES`. Destination, a, b, c are slots, with these exceptions: a ``constant`` has an
-        index into `constants` as a, a ``load`` one into `inputs`, ``uniform`` and ``normal`` the occurrence
+        index into `constants` as a, a ``load`` one into `inputs`, those of `NOISE` the occurrence
         of the draw; a ``store`` writes slot a to the output with index destination. The destination may be
         the slot of an operand. Unused entries are 0. All stores come last.
     constants
@@ -831,7 +860,7 @@ class _Emission:
             return self.number("load", (self.index(self.inputs, spelling),))
         if tree.operation == "constant":
             return self.number("constant", (self.index(self.constants, tree.value),))
-        if tree.operation in ("uniform", "normal"):
+        if tree.operation in NOISE:
             return self.number(tree.operation, (int(tree.value or 0),))
         # The deepest operand first: the others need not wait in slots meanwhile.
         operands = [0] * len(tree.arguments)
@@ -889,4 +918,4 @@ class _Emission:
 
     def operands(self, index: int) -> tuple[int, ...]:
         operation, arguments = self.rows[index]
-        return () if operation in ("constant", "load", "uniform", "normal") else arguments
+        return () if operation in ("constant", "load", *NOISE) else arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, cast
@@ -18,8 +18,10 @@ from .arrays import real_array
 from .constants import Constant, known_constants
 from .distributions import Normal, Uniform
 from .expressions import (
+    ALL_TARGETS,
     FUNCTIONS,
     ONE,
+    STATISTICS,
     ZERO,
     Draw,
     Expression,
@@ -183,7 +185,10 @@ class Neuron:
     -----
     Expressions may use ``+ - * / % ^ **``, comparisons, ``and or not``, ``if c: a else: b``, ``sum(target)``,
     ``t`` and ``dt`` (in ms), ``pi``, the usual functions, and noise: every ``Uniform(a, b)`` and
-    ``Normal(mu, sigma)`` written in an equation draws once per unit and step.
+    ``Normal(mu, sigma)`` written in an equation draws once per unit and step, in an equation flagged
+    ``population`` once per step. ``sum()`` adds all targets. ``mean(v)``, ``max(v)``, ``min(v)``,
+    ``norm1(v)`` (sum of magnitudes) and ``norm2(v)`` (root of the sum of squares) are those of a variable or
+    parameter over all units of the population (of each trial), as it was before the update.
 
     A neuron cannot be changed and may be used by any number of populations.
 
@@ -277,6 +282,18 @@ class Neuron:
         """Parameters and variables together, by name; `r` is always among them."""
         return MappingProxyType({**self.parameters, **self.variables})
 
+    @cached_property
+    def statistics(self) -> tuple[tuple[str, str], ...]:
+        """What equations read of the whole population, as (``'mean'``, variable) and the like."""
+        read = {word for step in self.steps for word in step.tree.names}
+        possible = ((which, variable) for which in STATISTICS for variable in self.attributes)
+        return tuple(pair for pair in possible if "{}({})".format(*pair) in read)
+
+    @cached_property
+    def adds_all_targets(self) -> bool:
+        """Whether equations read ``sum()``."""
+        return any(ALL_TARGETS in step.tree.names for step in self.steps)
+
     def program(self) -> Program:
         """Emit one program for the whole update.
 
@@ -300,18 +317,26 @@ class Neuron:
         Parameters
         ----------
         values
-            Arrays of the variables (written to), parameters, constants, and sums as ``sum(target)``; a sum
-            that is not there is 0, a constant that is not there has the value given to the neuron. Shapes
-            broadcast.
+            Arrays of the variables (written to), parameters, constants, sums as ``sum(target)``, and values of
+            the population as ``mean(v)``; a sum that is not there is 0, ``sum()`` that of the sums that are, a
+            constant that is not there has the value given to the neuron, and what is read of the population is
+            computed over all elements of its array. Shapes broadcast.
         dt, t
             Duration of a step and time at its beginning, in ms.
         draw
-            ``draw('uniform' | 'normal', occurrence)`` gives the raw noise of one occurrence, in [0, 1) or
-            standard normal; called once for each. Needed if the equations contain noise.
+            ``draw(kind, occurrence)`` gives the raw noise of one occurrence, in [0, 1) for the kinds
+            ``'uniform'`` and ``'population_uniform'`` (one for all units), standard normal for ``'normal'`` and
+            ``'population_normal'``; called once for each. Needed if the equations contain noise.
         """
         dtype = floating_dtype(np.asarray(array) for array in values.values())
         known: dict[str, Any] = {f"sum({target})": 0.0 for target in self.targets}
         known |= {**self.constants, **values, "t": t, "dt": dt}
+        if self.adds_all_targets and ALL_TARGETS not in values:
+            known[ALL_TARGETS] = sum(known[key] for key in known if key.startswith("sum("))
+        for which, variable in self.statistics:
+            if f"{which}({variable})" not in values:
+                whole = np.asarray(values[variable])[np.newaxis]
+                known[f"{which}({variable})"] = statistic(which, whole).item()
         drawn: dict[tuple[str, int], Any] = {}
 
         def draw_once(kind: str, occurrence: int) -> Any:
@@ -380,6 +405,17 @@ class Neuron:
                     f"{words}: the equation {step.expression.text!r} would divide by zero; "
                     "assign another value."
                 )
+
+
+def statistic(which: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Reduce all axes but the first, with double precision: what equations read of a population."""
+    trials = values.reshape(len(values), -1).astype(np.float64)
+    with np.errstate(all="ignore"):
+        if which == "norm2":
+            return np.asarray(np.sqrt(np.square(trials).sum(axis=1)))
+        if which == "norm1":
+            return np.asarray(np.abs(trials).sum(axis=1))
+        return np.asarray(getattr(trials, which)(axis=1))
 
 
 def _read_again(kind: type[Neuron], source: tuple[Any, ...]) -> Neuron:
@@ -826,6 +862,7 @@ class _Equations:
         self.parameters = parameters
         self.constants = constants
         self.draws = 0
+        self.draws_once = False  # in an equation of the whole population
         statements = _statements(self.reader)
         assigned = [statement.left[0] for statement in statements if len(statement.left) == 1]
         fixed = {*parameters, *constants}
@@ -840,6 +877,12 @@ class _Equations:
             (*parameters, *constants, *({"r": None} | self.variables), "t", "dt"),
             {**functions, "Uniform": ((2, 2), self.uniform), "Normal": ((2, 4), self.normal)},
             targets=True,
+            units=tuple(
+                dict.fromkeys(
+                    ["r"] * ("r" not in parameters and "r" not in self.variables)
+                    + [key for key, one in {**parameters, **self.variables}.items() if one.local]
+                )
+            ),
         )
         self.steps: list[Assignment] = []
         waiting: list[_Equation] = []
@@ -857,8 +900,9 @@ class _Equations:
     @property
     def targets(self) -> tuple[str, ...]:
         """Targets in the order in which they are first read."""
-        words = [str(leaf.value) for step in self.steps for leaf in _leaves(step.tree)]
-        return tuple(word[4:-1] for word in dict.fromkeys(words) if word.startswith("sum("))
+        words = [word for step in self.steps for word in _names(step.tree)]
+        read = dict.fromkeys(word for word in words if word.startswith("sum(") and word != ALL_TARGETS)
+        return tuple(word[4:-1] for word in read)
 
     def derivative(self, statement: _Statement, declared: set[str], fixed: set[str]) -> Token | None:
         """The ``dx/dt`` of a differential equation as one token, or None.
@@ -967,31 +1011,27 @@ class _Equations:
 
     def draw(self, kind: str) -> Node:
         self.draws += 1
-        return Node(kind, value=self.draws - 1)
+        return Node(f"population_{kind}" if self.draws_once else kind, value=self.draws - 1)
 
-    def parse(self, tokens: Sequence[Token], position: int, derivative: Token | None = None) -> Node:
-        """Read one side of an equation; its derivative becomes a name of its own."""
+    def parse(
+        self, tokens: Sequence[Token], position: int, variable: str, derivative: Token | None = None
+    ) -> Node:
+        """Read one side of the equation of a variable; its derivative becomes a name of its own."""
+        self.draws_once = not self.variables[variable].local
         if derivative is None:
             return self.scope.parse(tokens, position)
         first, words = derivative.text.split("/")[0], list(tokens)
         for at in range(len(words) - 2):
             if [token.text for token in words[at : at + 3]] == [first, "/", "dt"]:
                 words[at : at + 3] = [Token("name", derivative.text, words[at].position)]
-        scope = Reader(
-            self.scope.label,
-            self.scope.text,
-            (*self.scope.names, derivative.text),
-            self.scope.functions,
-            targets=True,
-        )
-        return scope.parse(words, position)
+        return replace(self.scope, names=(*self.scope.names, derivative.text)).parse(words, position)
 
     def bounded(self, statement: _Statement, variable: str, tree: Node) -> Assignment:
         """The assignment of a statement, with its type and bounds."""
         text = _text(self.reader, statement)
         tree = _typed(self.variables[variable].type, tree)
         bounds = {
-            key: Expression(text, self.parse(tokens, flag.position))
+            key: Expression(text, self.parse(tokens, flag.position, variable))
             for key, (flag, tokens) in statement.flags.items()
             if key in ("min", "max")
         }
@@ -1006,15 +1046,16 @@ class _Equations:
 
     def assign(self, statement: _Statement) -> None:
         variable = statement.left[0].text
-        tree = self.parse(statement.right, _end(statement))
+        tree = self.parse(statement.right, _end(statement), variable)
         if statement.sign.text in _INCREMENTS:
             tree = build(_INCREMENTS[statement.sign.text], name(variable), tree)
         self.steps.append(self.bounded(statement, variable, tree))
 
     def solve(self, statement: _Statement, place: Token) -> _Equation:
         """Isolate the derivative: a1*x' + b1 = a2*x' + b2 gives x' = (b2 - b1) / (a1 - a2)."""
-        left = self.parse(statement.left, 0, place)
-        right = self.parse(statement.right, _end(statement), place)
+        variable = place.text[1:-3]
+        left = self.parse(statement.left, 0, variable, place)
+        right = self.parse(statement.right, _end(statement), variable, place)
         try:
             (a1, b1), (a2, b2) = _linear(left, place.text), _linear(right, place.text)
         except _NotLinear:
@@ -1023,7 +1064,7 @@ class _Equations:
         if factor is None or factor == ZERO:
             raise self.reader.error(f"{place.text} cancels out of the equation", place.position)
         tree = _scale("divide", _subtract(b2, b1), factor) or ZERO
-        return _Equation(place.text[1:-3], tree, place, statement, _text(self.reader, statement))
+        return _Equation(variable, tree, place, statement, _text(self.reader, statement))
 
     def integrate(self, block: list[_Equation]) -> None:
         """Append the steps of consecutive differential equations."""
@@ -1109,7 +1150,8 @@ class _Equations:
             if not defined.local:
                 raise ExpressionError("r: each unit has its own rate; drop the flag population or constant.")
             return
-        if self.steps and not any("r" in step.tree.names for step in self.steps):
+        readings = {"r", *(f"{which}(r)" for which in STATISTICS)}
+        if self.steps and not any(readings & step.tree.names for step in self.steps):
             raise self.reader.error(
                 "no equation defines or reads r, the rate that projections transmit; add one, such as r = v",
                 len(self.reader.text),
@@ -1120,13 +1162,9 @@ class _Equations:
         """A variable of the whole population must not depend on the unit."""
         attributes = {**self.parameters, **self.variables}
         local = {key for key, attribute in attributes.items() if attribute.locality in ("local", "filter")}
-        local |= {f"sum({target})" for target in self.targets}
+        local |= {ALL_TARGETS, *(f"sum({target})" for target in self.targets)}
         for step in self.steps:
-            leaves = _leaves(step.tree)
-            words = [
-                str(leaf.value) if leaf.operation == "name" else f"{leaf.operation} noise" for leaf in leaves
-            ]
-            differing = [word for word in words if word in local or word.endswith(" noise")]
+            differing = [word for word in _names(step.tree) if word in local]
             if step.name not in self.variables:
                 local |= {step.name} if differing else set()
             elif step.name not in local and differing:
@@ -1142,12 +1180,12 @@ def _literals(arguments: Sequence[Node]) -> list[float | None]:
     return [float(node.value) if node.operation == "constant" else None for node in arguments]  # type: ignore[arg-type]
 
 
-def _leaves(tree: Node) -> Iterable[Node]:
-    """Names and draws of a tree, from left to right."""
-    if tree.operation in ("name", "uniform", "normal"):
-        yield tree
+def _names(tree: Node) -> Iterable[str]:
+    """Names that a tree reads, from left to right."""
+    if tree.operation == "name":
+        yield str(tree.value)
     for argument in tree.arguments:
-        yield from _leaves(argument)
+        yield from _names(argument)
 
 
 # ---------------------------------------------------------------------------------------- linear equations

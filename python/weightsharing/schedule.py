@@ -119,6 +119,25 @@ class GatherHistory:
 
 
 @dataclass(frozen=True)
+class Reduce:
+    """Compute what equations read of a whole population (`neuron.statistic`).
+
+    Attributes
+    ----------
+    values
+        Of a variable, (B, \\*geometry).
+    out
+        (B, 1, ...).
+    which
+        ``'mean'``, ``'max'``, ``'min'``, ``'norm1'`` or ``'norm2'``.
+    """
+
+    values: Array
+    out: Array
+    which: str
+
+
+@dataclass(frozen=True)
 class Update:
     """Evaluate the equations of one population, in place.
 
@@ -128,8 +147,8 @@ class Update:
         Its steps, in order.
     arrays
         Everything the equations name, except ``t`` and ``dt``: variables and parameters under their own name,
-        sums as ``sum(target)``. Per unit: (B, \\*geometry); one for the population: (B, 1, ...), as many
-        axes; one per filter: (B, 1, ..., filters).
+        sums as ``sum(target)``, values of the population as ``mean(v)``. Per unit: (B, \\*geometry); one for
+        the population: (B, 1, ...), as many axes; one per filter: (B, 1, ..., filters).
     population
         Number of the population in its network, for its noise.
     """
@@ -201,7 +220,16 @@ class CheckFinite:
 
 
 Step = (
-    ClearSum | Project | Combine | GatherHistory | Update | PushHistory | FillHistory | SetInput | CheckFinite
+    ClearSum
+    | Project
+    | Combine
+    | GatherHistory
+    | Reduce
+    | Update
+    | PushHistory
+    | FillHistory
+    | SetInput
+    | CheckFinite
 )
 
 

@@ -19,6 +19,7 @@
 #include "cuda/level.cuh"
 #include "cuda/lowrank.cuh"
 #include "cuda/pool.cuh"
+#include "cuda/statistic.cuh"
 #include "cuda/synapses.cuh"
 #include "cuda/update.cuh"
 #include "cuda/window.cuh"
@@ -687,6 +688,45 @@ void synapses(int cases) {
 }
 
 template <class T>
+void statistics(int cases) {
+  for (int number = 0; number < 5 * cases; ++number) {
+    StatisticParameters<T> p{};
+    p.which = number % 5;
+    p.batch = pick(1, 3);
+    p.units = one_in(3) ? pick(1, 70) : one_in(2) ? pick(2000, 2100) : pick(4000, 9000);
+    p.parts_per_trial = divide_up(p.units, statistic_units);
+    one_sign = one_in(3);
+    Array<T> values(static_cast<std::size_t>(p.batch * p.units)), out(static_cast<std::size_t>(p.batch));
+    Array<double> parts(static_cast<std::size_t>(p.batch * p.parts_per_trial));
+    if (one_in(3)) values.data[random_bits() % values.size] = std::numeric_limits<T>::quiet_NaN();
+    p.values = values.data;
+    p.parts = parts.data;
+    p.out = out.data;
+    if (number / 5 % 2) {
+      const auto blocks = [](int64_t warps) { return dim3(static_cast<unsigned>(divide_up(warps, 4))); };
+      emulation::launch<&statistic_part<T>>(blocks(p.batch * p.parts_per_trial), dim3(128), p);
+      if (p.parts_per_trial > 1) emulation::launch<&statistic_total<T>>(blocks(p.batch), dim3(128), p);
+    } else {
+      emulation::launch<&statistic_naive<T>>(dim3(1), dim3(32), p);
+    }
+    for (int b = 0; b < p.batch; ++b) {
+      constexpr int reductions[] = {reduce_mean, reduce_max, reduce_min, reduce_sum, reduce_sum};
+      Plain<T> plain{reductions[p.which]};
+      for (int64_t u = 0; u < p.units; ++u) {
+        const T x = values.data[b * p.units + u];
+        if (p.which == statistic_norm2)
+          plain.add(x, x);
+        else
+          plain.add(T(1), p.which == statistic_norm1 ? std::abs(x) : x);
+      }
+      const T wanted = plain.result(p.units);
+      compare("statistic case " + std::to_string(number) + " trial " + std::to_string(b), out.data[b],
+              p.which == statistic_norm2 ? std::sqrt(wanted) : wanted, plain.tolerance(p.units, T(0)));
+    }
+  }
+}
+
+template <class T>
 void programs() {
   const T nan = std::numeric_limits<T>::quiet_NaN(), infinity = std::numeric_limits<T>::infinity();
   const std::vector<T> values{nan,   infinity, -infinity, T(0),   T(-0.0), T(1),
@@ -944,12 +984,15 @@ void draws() {
                            static_cast<double>(uniform_from(w.word[2], w.word[3]))};
     const T uniform =
         sizeof(T) == 4 ? static_cast<T>(uniform_from(w.word[place])) : static_cast<T>(even[place % 2]);
-    compare("uniform", noise(false, 9, T(0)), uniform, 0);
+    compare("uniform", noise(false, false, 9, T(0)), uniform, 0);
     const double from = sizeof(T) == 4 ? positive_uniform_from(w.word[place / 2 * 2]) : even[0] + 0x1p-53;
     const double turn = sizeof(T) == 4 ? uniform_from(w.word[place / 2 * 2 + 1]) : even[1];
     const double angle = 6.283185307179586477 * turn, radius = std::sqrt(-2 * std::log(from));
     const double normal = radius * (place % 2 ? std::sin(angle) : std::cos(angle));
-    compare("normal", noise(true, 9, T(0)), static_cast<T>(normal), 16 * std::numeric_limits<T>::epsilon());
+    compare("normal", noise(true, false, 9, T(0)), static_cast<T>(normal),
+            16 * std::numeric_limits<T>::epsilon());
+    const UnitNoise first{key, noise.step, 0};
+    compare("noise of the population", noise(true, true, 9, T(0)), first(true, false, 9, T(0)), 0);
   }
 }
 
@@ -960,6 +1003,7 @@ void all(int cases) {
   exchanges<T>();
   draws<T>();
   synapses<T>(cases);
+  statistics<T>(cases);
   pools<T>(cases);
   windows<T>(cases);
 }

@@ -10,7 +10,7 @@ namespace weightsharing {
 
 // Register code. A row is (operation, destination, a, b, c): slot numbers, except that `constant` and `load`
 // take an index into the constants or inputs as `a`, `store` an index into the outputs as destination, and
-// `uniform` and `normal` the occurrence of the draw as `a`.
+// noise the occurrence of the draw as `a`.
 class Program {
  public:
   // Throws std::invalid_argument when a row names an unknown operation, slot, constant, input or output.

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "weightsharing/engine.h"
@@ -22,6 +23,12 @@ struct Noise {
   std::uint32_t population = 0;
   std::uint32_t first_trial = 0;
 };
+
+// What equations read of a whole population; norm1 is the sum of magnitudes, norm2 the root of the sum of
+// squares.
+enum class Statistic { mean, max, min, norm1, norm2 };
+
+Statistic statistic_from(const std::string& name);
 
 // Frames that are written over rates: frame i before step origin + starts[i], with a period again and again.
 struct Frames {
@@ -66,6 +73,8 @@ class Schedule {
   // out[u] := the rate of unit u as it was delays[u] steps ago; 0 is now.
   virtual void gather_history(const void* rates, const void* history, Index depth, const std::int32_t* delays,
                               void* out, Index batch, Index units) = 0;
+  // out: one value for each trial, of all its units. NaN in any of them stays.
+  virtual void statistic(const void* values, void* out, Index batch, Index units, Statistic which) = 0;
   virtual void update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs,
                       Index batch, Index units, const Noise& noise) = 0;
   // Row s % depth := rates.

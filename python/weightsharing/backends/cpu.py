@@ -24,6 +24,7 @@ from ..schedule import (
     Project,
     PushHistory,
     Recording,
+    Reduce,
     Schedule,
     SetInput,
     Step,
@@ -144,6 +145,8 @@ class CpuRunner(HostRunner):
             schedule.combine(step.values, step.out, step.operation, step.divisor)
         elif isinstance(step, GatherHistory):
             schedule.gather_history(step.rates, step.history, step.delays, step.out)
+        elif isinstance(step, Reduce):
+            schedule.statistic(step.values, step.out, step.which)
         elif isinstance(step, Update):
             self._update(step)
         elif isinstance(step, PushHistory):

@@ -28,6 +28,7 @@ from ..schedule import (
     Project,
     PushHistory,
     Recording,
+    Reduce,
     Schedule,
     SetInput,
     Step,
@@ -199,6 +200,8 @@ class CudaRunner:
             schedule.combine(twin(step.values), written(step.out), step.operation, step.divisor)
         elif isinstance(step, GatherHistory):
             schedule.gather_history(twin(step.rates), twin(step.history), step.delays, written(step.out))
+        elif isinstance(step, Reduce):
+            schedule.statistic(twin(step.values), written(step.out), step.which)
         elif isinstance(step, Update):
             self._update(step)
         elif isinstance(step, PushHistory):

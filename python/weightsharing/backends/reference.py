@@ -27,6 +27,7 @@ from ..description import (
     SynapsesDescription,
 )
 from ..expressions import Draw
+from ..neuron import statistic
 from ..schedule import (
     CheckFinite,
     ClearSum,
@@ -39,6 +40,7 @@ from ..schedule import (
     Project,
     PushHistory,
     Recording,
+    Reduce,
     Schedule,
     SetInput,
     Step,
@@ -586,6 +588,8 @@ class ReferenceRunner(HostRunner):
                     combine(step.out, step.values, out=step.out)
         elif isinstance(step, GatherHistory):
             self._gather(step, number)
+        elif isinstance(step, Reduce):
+            step.out[...] = statistic(step.which, step.values).reshape(step.out.shape)
         elif isinstance(step, Update):
             draw = self._noise(step, number)
             step.neuron.evaluate(step.arrays, self.schedule.dt, number * self.schedule.dt, draw)
@@ -626,15 +630,18 @@ class ReferenceRunner(HostRunner):
     def _noise(self, step: Update, number: int) -> Draw:
         """Return what draws the noise of one population in one step."""
         rates = step.arrays["r"]
-        trials, units = len(rates), rates[0].size
+        trials = len(rates)
         double = rates.dtype == np.float64
 
         def draw(kind: str, occurrence: int) -> Array:
-            values = np.empty((trials, units), dtype=rates.dtype)
+            once = kind.startswith("population_")
+            shape = (1,) * (rates.ndim - 1) if once else rates.shape[1:]
+            values = np.empty((trials, *shape), dtype=rates.dtype)
             for trial in range(trials):
                 key = noise_key(self.schedule.seed, step.population, self.schedule.first_trial + trial)
-                values[trial] = noise(kind, key, units, number, occurrence, double)
-            return values.reshape(rates.shape)
+                drawn = noise(kind.removeprefix("population_"), key, prod(shape), number, occurrence, double)
+                values[trial] = drawn.reshape(shape)
+            return values
 
         return draw
 
