@@ -491,6 +491,28 @@ def test_a_capture_that_would_allocate(why):
 
 
 @emulated
+@pytest.mark.parametrize("kind", ["projection", "network"])
+def test_what_goes_during_a_capture_leaves_it_alone(kind):
+    """The collector of garbage may come at any time."""
+    made, stream = projection(), stream_for_test()
+    there, out = on_device(RATES), on_device(np.zeros((8, 9), np.float32))
+    made(there, out=out)
+    if kind == "projection":
+        going = projection("w*pre.r**2")
+        going(there, out=on_device(np.zeros((8, 9), np.float32)))
+    else:
+        going = ws.Network(backend="cuda")
+        going.create(5, ws.Neuron(equations="r += 1"))
+        going.compile()
+        going.simulate(40)
+    stream.begin_capture()
+    made(there, out=out, stream=stream)
+    del going
+    gc.collect()
+    assert stream.end_capture().operations == 1
+
+
+@emulated
 def test_weights_change_behind_calls_that_still_run():
     """A call that is not done yet reads the weights of its time."""
     made, stream = projection(), stream_for_test()

@@ -162,6 +162,14 @@ PYBIND11_MODULE(WEIGHTSHARING_CUDA_MODULE, m) {
       },
       "address"_a, "Number of the device that memory belongs to; -1: every device can use it, -2: none.");
   m.def(
+      "synchronise",
+      [](int device) {
+        const cuda::Using use(checked_device(device));
+        const py::gil_scoped_release release;
+        cuda::device_functions().synchronise(nullptr);
+      },
+      "device"_a, "Wait for the default stream of a device.");
+  m.def(
       "capturing",
       [](std::uintptr_t stream, int device) {
         const cuda::Using use(checked_device(device));

@@ -111,7 +111,14 @@ void* allocate(std::size_t bytes) {
   return memory;
 }
 
-void release(void* memory) { cudaFree(memory); }  // from destructors: an error here has no one to go to
+// From destructors: an error here has no one to go to. Somebody else may be capturing a graph in a mode in
+// which nobody is to free memory; this memory is not part of it.
+void release(void* memory) {
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  cudaThreadExchangeStreamCaptureMode(&mode);
+  cudaFree(memory);
+  cudaThreadExchangeStreamCaptureMode(&mode);
+}
 
 void to_device(void* to, const void* from, std::size_t bytes, Stream stream) {
   const auto s = static_cast<cudaStream_t>(stream);
@@ -126,10 +133,12 @@ void to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
 }
 
 void launch(const Launch& l, Stream stream) {
-  if (l.shared_bytes > 48 * 1024)
+  static SharedLimits* const limits = new SharedLimits;  // never destroyed
+  limits->allow(l.kernel->function, current(), l.shared_bytes, [&](unsigned bytes) {
     check(cudaFuncSetAttribute(l.kernel->function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(l.shared_bytes)),
+                               static_cast<int>(bytes)),
           l.kernel->name);
+  });
   void* arguments[] = {const_cast<std::byte*>(l.parameters.data())};
   check(cudaLaunchKernel(l.kernel->function, dim3(l.grid[0], l.grid[1], l.grid[2]),
                          dim3(l.block[0], l.block[1], l.block[2]), arguments, l.shared_bytes,

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weightsharing::cuda {
@@ -38,6 +41,26 @@ struct Launch {
 
 using Stream = void*;
 using Graph = void*;
+
+// Shared memory that kernels may ask for beyond the 48 KB that every kernel may. A limit is only ever raised:
+// other threads launch the same kernel, and graphs hold it.
+class SharedLimits {
+ public:
+  // Calls raise(bytes) unless the function was allowed as much on this device before.
+  template <class Raise>
+  void allow(const void* function, int device, unsigned bytes, const Raise& raise) {
+    if (bytes <= 48 * 1024) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    unsigned& limit = limits_[{function, device}];
+    if (bytes <= limit) return;
+    raise(bytes);
+    limit = bytes;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<const void*, int>, unsigned> limits_;
+};
 
 struct DeviceFunctions {
   int (*count)();  // 0 with the reason in `why_not`
@@ -112,5 +135,7 @@ class Memory {
 
 // Throws after a fork of a process that had used the device: its context does not survive.
 void check_process();
+// Whether this process may still use the device.
+bool owns_device();
 
 }  // namespace weightsharing::cuda

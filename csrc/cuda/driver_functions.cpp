@@ -130,6 +130,7 @@ struct State {
   std::mutex mutex;
   Allocator allocator;
   std::map<void*, std::pair<int, std::shared_ptr<void>>> memory;  // device and owner
+  std::vector<std::pair<int, std::shared_ptr<void>>> let_go;      // nobody's, but perhaps still in use
   std::map<int, Context> contexts;
 };
 
@@ -193,6 +194,19 @@ int architecture(int device) {
   return 10 * attribute(attribute_major, device) + attribute(attribute_minor, device);
 }
 
+// Gives back what was let go of on the device in use, when nothing is under way on it any more: the allocator
+// may hand it out again at once.
+void give_back(int device) {
+  std::vector<std::pair<int, std::shared_ptr<void>>> ours, others;
+  const auto is_ours = [&](const auto& one) { return one.first == device; };
+  {
+    const std::lock_guard<std::mutex> lock(state().mutex);
+    for (auto& one : state().let_go) (is_ours(one) ? ours : others).push_back(std::move(one));
+    state().let_go = std::move(others);
+  }
+  if (!ours.empty()) check(driver().cuCtxSynchronize(), "waiting for the device");
+}
+
 void* allocate(std::size_t bytes) {
   Allocator allocator;
   {
@@ -200,6 +214,7 @@ void* allocate(std::size_t bytes) {
     allocator = state().allocator;
   }
   const int device = current();
+  give_back(device);
   Allocation made;
   try {
     made = allocator(bytes ? bytes : 1, device);
@@ -214,22 +229,14 @@ void* allocate(std::size_t bytes) {
   return made.address;
 }
 
-// From destructors: an error here has no one to go to. The allocator may hand the memory out again at once,
-// so nothing may be under way on it.
+// From destructors, in whatever thread, perhaps while somebody captures a graph: the driver must not be
+// asked. The memory goes back with the next allocation or synchronisation.
 void release(void* memory) {
-  std::shared_ptr<void> owner;
-  Context before = nullptr;
-  driver().cuCtxGetCurrent(&before);
-  {
-    const std::lock_guard<std::mutex> lock(state().mutex);
-    const auto found = state().memory.find(memory);
-    if (found == state().memory.end()) return;
-    driver().cuCtxSetCurrent(state().contexts[found->second.first]);
-    owner = std::move(found->second.second);
-    state().memory.erase(found);
-  }
-  driver().cuCtxSynchronize();
-  driver().cuCtxSetCurrent(before);  // whoever lets go of memory does not choose a device
+  const std::lock_guard<std::mutex> lock(state().mutex);
+  const auto found = state().memory.find(memory);
+  if (found == state().memory.end()) return;
+  state().let_go.push_back(std::move(found->second));
+  state().memory.erase(found);
 }
 
 int driver_version() { return driver().version; }
@@ -251,10 +258,12 @@ void to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
 
 void launch(const Launch& l, Stream stream) {
   const auto function = static_cast<Function>(const_cast<void*>(l.kernel->function));
-  if (l.shared_bytes > 48 * 1024)
-    check(driver().cuFuncSetAttribute(function, function_attribute_shared_bytes,
-                                      static_cast<int>(l.shared_bytes)),
+  // A function belongs to one context, and so to one device.
+  static SharedLimits* const limits = new SharedLimits;  // never destroyed
+  limits->allow(function, 0, l.shared_bytes, [&](unsigned bytes) {
+    check(driver().cuFuncSetAttribute(function, function_attribute_shared_bytes, static_cast<int>(bytes)),
           l.kernel->name);
+  });
   void* arguments[] = {const_cast<std::byte*>(l.parameters.data())};
   check(driver().cuLaunchKernel(function, l.grid[0], l.grid[1], l.grid[2], l.block[0], l.block[1], l.block[2],
                                 l.shared_bytes, stream, arguments, nullptr),
@@ -293,7 +302,10 @@ void abandon_capture(Stream stream) {
 void replay(Graph graph, Stream stream) { check(driver().cuGraphLaunch(graph, stream), "running a step"); }
 void destroy_graph(Graph graph) { driver().cuGraphExecDestroy(graph); }
 
-void synchronise_device() { check(driver().cuCtxSynchronize(), "waiting for the device"); }
+void synchronise_device() {
+  check(driver().cuCtxSynchronize(), "waiting for the device");
+  give_back(current());
+}
 
 bool capturing(Stream stream) {
   int status = 0;

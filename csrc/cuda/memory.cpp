@@ -18,6 +18,8 @@ void check_process() {
         "multiprocessing's 'spawn' or 'forkserver'");
 }
 
+bool owns_device() { return process == static_cast<int>(getpid()); }
+
 Using::Using(int device) : before_(device_functions().use(device)) {}
 
 Using::~Using() { device_functions().restore(before_); }
@@ -29,7 +31,7 @@ Memory::Memory(std::size_t bytes, int device) : bytes_(bytes), device_(device) {
 }
 
 Memory::~Memory() {
-  if (process == static_cast<int>(getpid())) device_functions().release(data_);
+  if (owns_device()) device_functions().release(data_);
 }
 
 void Memory::upload(const void* from, Stream stream) {

@@ -72,8 +72,13 @@ class ScheduleOf final : public Schedule {
     stream_ = stream.value_or(own_);
   }
   ~ScheduleOf() override {
-    forget_graphs();
-    device_functions().destroy_stream(own_);
+    if (!owns_device()) return;  // a forked process: its parent's graphs and stream are not here
+    try {
+      const Using use(device_);
+      forget_graphs();
+      device_functions().destroy_stream(own_);
+    } catch (const DeviceError&) {  // from a destructor an error has no one to go to
+    }
   }
 
   void clear(std::shared_ptr<Memory> out) override {

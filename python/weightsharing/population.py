@@ -344,8 +344,8 @@ class Population(NotCopyable):
         -------
         array of shape (batch, \\*geometry), 1 without a batch
             With ``__cuda_array_interface__`` and DLPack, as CuPy's and torch's functions take it. What is
-            written to it counts as assigned, once it is done: wait for your stream before the next step, or
-            give the network that stream. It is up to date until the next assignment from Python.
+            written to it on the default stream counts as assigned; wait for another stream before the next step,
+            or give the network that stream. It is up to date until the next assignment from Python.
 
         Raises
         ------

@@ -304,6 +304,12 @@ inline CUstream_st& stream_of(cudaStream_t handle) {
 inline bool is_legacy(const CUstream_st& stream) { return &stream == &runtime().legacy; }
 inline bool is_blocking(const CUstream_st& stream) { return !(stream.flags & cudaStreamNonBlocking); }
 
+// What this thread says of its own calls: relaxed ones spoil no capture.
+inline cudaStreamCaptureMode& mode_of_thread() {
+  static thread_local cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  return mode;
+}
+
 inline void refuse_while_capturing(cudaError_t error, const char* what) {
   for (const auto& capture : runtime().captures) {
     if (capture->mode == cudaStreamCaptureModeRelaxed) continue;
@@ -312,6 +318,11 @@ inline void refuse_while_capturing(cudaError_t error, const char* what) {
     capture->spoilt = true;
     throw Refusal(error, std::string(what) + " during a stream capture");
   }
+}
+
+inline void refuse_memory_while_capturing(const char* what) {
+  if (mode_of_thread() != cudaStreamCaptureModeRelaxed)
+    refuse_while_capturing(cudaErrorStreamCaptureUnsupported, what);
 }
 
 // Runs the next operation of a stream; a failure drops what is queued behind it.
@@ -646,7 +657,7 @@ inline cudaError_t cudaDeviceSynchronize() {
 inline cudaError_t cudaMalloc(void** memory, size_t bytes) {
   *memory = nullptr;
   return emulation::call([=] {
-    emulation::refuse_while_capturing(cudaErrorStreamCaptureUnsupported, "cudaMalloc");
+    emulation::refuse_memory_while_capturing("cudaMalloc");
     if (!bytes) return;
     emulation::Runtime& r = emulation::runtime();
     const size_t total = emulation::device_memory_bytes();
@@ -663,7 +674,7 @@ cudaError_t cudaMalloc(T** memory, size_t bytes) {
 
 inline cudaError_t cudaFree(void* memory) {
   return emulation::call([=] {
-    emulation::refuse_while_capturing(cudaErrorStreamCaptureUnsupported, "cudaFree");
+    emulation::refuse_memory_while_capturing("cudaFree");
     if (!memory) return;
     emulation::Runtime& r = emulation::runtime();
     r.allocated -= emulation::release(r.device_memory, memory, "cudaFree");
@@ -673,7 +684,7 @@ inline cudaError_t cudaFree(void* memory) {
 inline cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
   *memory = nullptr;
   return emulation::call([=] {
-    emulation::refuse_while_capturing(cudaErrorStreamCaptureUnsupported, "cudaHostAlloc");
+    emulation::refuse_memory_while_capturing("cudaHostAlloc");
     if (bytes) *memory = emulation::allocate(emulation::runtime().pinned_memory, bytes);
   });
 }
@@ -687,7 +698,7 @@ cudaError_t cudaMallocHost(T** memory, size_t bytes) {
 }
 inline cudaError_t cudaFreeHost(void* memory) {
   return emulation::call([=] {
-    emulation::refuse_while_capturing(cudaErrorStreamCaptureUnsupported, "cudaFreeHost");
+    emulation::refuse_memory_while_capturing("cudaFreeHost");
     if (memory) emulation::release(emulation::runtime().pinned_memory, memory, "cudaFreeHost");
   });
 }
@@ -1003,6 +1014,11 @@ inline cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCapture
     stream.capture->origin = &stream;
     emulation::runtime().captures.insert(stream.capture);
   });
+}
+
+// Freeing and allocating are allowed in relaxed mode; waiting for what is captured never is.
+inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  return emulation::call([=] { std::swap(*mode, emulation::mode_of_thread()); });
 }
 
 inline cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {

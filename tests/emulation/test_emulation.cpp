@@ -731,6 +731,22 @@ void capture_rules() {
   require_success(device.launch_twice(device.stream));
   require_success(cudaStreamSynchronize(device.stream));
   EXPECT(device.doubled());
+
+  // Whoever says so may take and give memory, and still must not wait.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  cudaGraph_t graph = nullptr;
+  require_success(cudaStreamBeginCapture(device.stream, cudaStreamCaptureModeGlobal));
+  require_success(cudaThreadExchangeStreamCaptureMode(&mode));
+  require_success(cudaMalloc(&memory, 4));
+  require_success(cudaFree(memory));
+  require_success(device.launch_twice(device.stream));
+  require_success(cudaStreamEndCapture(device.stream, &graph));
+  require_success(cudaGraphDestroy(graph));
+  require_success(cudaStreamBeginCapture(device.stream, cudaStreamCaptureModeGlobal));
+  expect_error(cudaDeviceSynchronize(), cudaErrorStreamCaptureUnsupported);
+  expect_error(cudaStreamEndCapture(device.stream, &graph), cudaErrorStreamCaptureInvalidated);
+  require_success(cudaThreadExchangeStreamCaptureMode(&mode));
+  EXPECT(mode == cudaStreamCaptureModeRelaxed);
 }
 
 void correct() {

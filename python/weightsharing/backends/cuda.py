@@ -258,6 +258,9 @@ class CudaRunner:
             schedule.set_frames(number, shown.frames, shown.starts, shown.period, shown.origin)
         self._stale_on_host |= self._written
         schedule.set_records(records)
+        if self._lent and self._stream is None:
+            # What the user's libraries write on the default stream; the network's own does not wait for that.
+            self._module.synchronise(self.device)
         try:
             found = schedule.run(first, steps)
         finally:

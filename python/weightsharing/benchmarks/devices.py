@@ -20,6 +20,15 @@ def installed(module: str) -> Any:
         return None
 
 
+def set_tf32(backend: Any, operation: str, allowed: bool) -> None:
+    """Allow torch's products of TF32 for ``'conv'`` of cuDNN or ``'matmul'`` of cuBLAS, or forbid them."""
+    part = getattr(backend, operation, backend)
+    if hasattr(part, "fp32_precision"):  # torch 2.9 and newer, which warn about the other way
+        part.fp32_precision = "tf32" if allowed else "ieee"
+    else:
+        part.allow_tf32 = allowed
+
+
 class Device(Protocol):
     """A place for arrays, and a clock for what is computed there."""
 
@@ -150,8 +159,14 @@ def copy_bandwidth(device: Device, elements: int = 2**27, rounds: int = 20) -> f
     """Measure bytes per second, read and written ones together, of a copy within the device."""
     source = device.upload(np.random.default_rng(0).random(elements, dtype=np.float32))
     target = device.upload(np.zeros(elements, np.float32))
-    device.copy(target, source)
-    times = [device.seconds(lambda: device.copy(target, source)) for _ in range(rounds)]
+    repeats = 10  # between two looks at the clock, which takes microseconds itself
+
+    def copies() -> None:
+        for _ in range(repeats):
+            device.copy(target, source)
+
+    copies()
+    times = [device.seconds(copies) / repeats for _ in range(rounds)]
     return 2 * 4 * elements / float(np.median(times))
 
 
@@ -200,7 +215,7 @@ def multiply_add_peak(device: TorchDevice | CupyDevice, rounds: int = 10) -> tup
         a, b = (
             device.upload(generator.random((size, size), dtype=np.float32) - np.float32(0.5)) for _ in "ab"
         )
-        device.torch.backends.cuda.matmul.allow_tf32 = False
+        set_tf32(device.torch.backends.cuda, "matmul", False)
         c = a @ b
         median = float(
             np.median([device.seconds(lambda: device.torch.mm(a, b, out=c)) for _ in range(rounds)])

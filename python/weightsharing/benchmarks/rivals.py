@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .devices import Device, TorchDevice, installed
+from .devices import Device, TorchDevice, installed, set_tf32
 from .harness import Engine, Row, try_engine
 from .workloads import Chain, Workload
 
@@ -22,7 +22,7 @@ STEPS_PER_GRAPH = 32
 
 
 def _tf32(torch: Any, allowed: bool) -> None:
-    torch.backends.cudnn.allow_tf32 = allowed
+    set_tf32(torch.backends.cudnn, "conv", allowed)
 
 
 def _both_precisions(torch: Any, name: str, call: Callable[[int], Any], read: Any) -> Iterator[Engine]:
