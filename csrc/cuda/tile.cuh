@@ -14,6 +14,12 @@ struct Wide {
   alignas(16) T element[16 / sizeof(T)];
 };
 
+// Whether 16-byte accesses of rows that begin at `row` and lie `step` elements apart are aligned.
+template <class T>
+inline __device__ bool is_aligned(const T* row, int64_t step) {
+  return (reinterpret_cast<uintptr_t>(row) | static_cast<uintptr_t>(step * sizeof(T))) % 16 == 0;
+}
+
 // The units a block is responsible for: columns [column, ...) of the flattened last axis, rows [row, ...) of
 // axis 2, one unit of the axes 0 and 1, one trial.
 struct TilePlace {
@@ -25,6 +31,7 @@ inline __device__ TilePlace tile_place(const WindowParameters<T>& p, int32_t col
   TilePlace at;
   uint32_t index = blockIdx.x;
   const auto next = [&](uint32_t count) {
+    if (count == 1) return 0;  // a division takes as long as some twenty other instructions
     const uint32_t here = index % count;
     index /= count;
     return static_cast<int32_t>(here);
@@ -47,10 +54,25 @@ inline __device__ void load_tile(const WindowParameters<T>& p, const T* plane, i
   constexpr int32_t wide = 16 / sizeof(T);
   const int32_t length = p.axis[3].pre * p.inner;
   const T fill = p.outside == outside_ignore ? T(0) : p.outside_value;
-  const bool aligned =
-      (reinterpret_cast<uintptr_t>(plane) | static_cast<uintptr_t>(p.pre_step[2] * sizeof(T))) % 16 == 0;
+  const bool aligned = is_aligned(plane, p.pre_step[2]);
   const int32_t threads = blockDim.x, row_step = threads / vectors, vector_step = threads % vectors;
   int32_t row = threadIdx.x / vectors, vector = threadIdx.x % vectors;
+  if (aligned && plane && begin >= 0 && begin + vectors * wide <= length && first_row >= 0 &&
+      first_row + rows <= p.axis[2].pre) {
+    // Nothing to ask for each access.
+    const T* from = plane + (first_row + row) * p.pre_step[2] + begin + vector * wide;
+    const int64_t step = row_step * p.pre_step[2] + vector_step * wide,
+                  next_row = p.pre_step[2] - vectors * wide;
+    for (int32_t k = threadIdx.x; k < rows * vectors; k += threads) {
+      cp_async<16>(tile + k * wide, from);
+      from += step;
+      vector += vector_step;
+      if (vector < vectors) continue;
+      vector -= vectors;
+      from += next_row;
+    }
+    return;
+  }
   while (row < rows) {
     T* to = tile + (row * vectors + vector) * wide;
     const int32_t x = begin + vector * wide,

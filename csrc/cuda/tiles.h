@@ -9,10 +9,10 @@ namespace weightsharing::cuda {
 // 1, axis 0, trials.
 template <class T>
 struct WindowTile {
-  static constexpr int threads = 256;
+  static constexpr int threads = 128;
   static constexpr int wide = 16 / sizeof(T);  // elements of one access
   static constexpr int columns = 32 * wide;    // one access per lane
-  static constexpr int rows_per_thread = 4;
+  static constexpr int rows_per_thread = 8;
   static constexpr int rows = threads / 32 * rows_per_thread;
   static constexpr int lead =
       4;  // elements in front of the first unit: the first aligned ones, for up to 9 taps
@@ -61,7 +61,7 @@ inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Static shared memory of window_tile with `extent` rows and columns, and of gather_tile.
 inline int64_t window_tile_bytes(int64_t extent, int64_t element_bytes) {
   const int64_t columns = 32 * (16 / element_bytes) + 2 * WindowTile<float>::lead;
-  return (WindowTile<float>::rows + extent - 1) * columns * element_bytes;
+  return ((WindowTile<float>::rows + extent - 1) * columns + extent * extent + 3) * element_bytes;
 }
 inline int64_t gather_shared_bytes(int64_t filters, int64_t element_bytes) {
   return 32 * ((filters > 1 ? GatherTile::filters : 1) * element_bytes + 24);

@@ -4,8 +4,9 @@
 //   window_naive     one thread per unit, filter and trial, any operation, padding, psp, stride and dilation
 //   window_tile_any  a tile of pre in shared memory by cp.async, 8 x 2 units per thread; a value read from
 //                    the tile feeds the 8 rows below each other. Any extents, layers, stride 1
-//   window_tile      extents known: 4 rows x 16 bytes of units per thread, weights in registers, a 16-byte
-//                    read feeds all units of the thread that it touches
+//   window_tile      extents known: 8 rows x 16 bytes of units per thread, weights in registers, a 16-byte
+//                    read feeds all units of the thread that it touches; blocks inside pre and post copy and
+//                    store whole accesses without a question per access
 // With padding='ignore' the tiles inside pre run as ever; the units of a tile whose window sticks out are
 // reduced once more, tap by tap, where zeros outside would not do: for max, min and where a sum is NaN.
 //
@@ -159,94 +160,178 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
   }
 }
 
-// Blocks of 256 threads per multiprocessor: 64, 80, 128 or 255 registers per thread, as the weights need.
-template <class T, int taps>
-constexpr int window_tile_blocks = taps * sizeof(T) <= 36    ? 4
-                                   : taps * sizeof(T) <= 100 ? 3
-                                   : taps * sizeof(T) <= 200 ? 2
-                                                             : 1;
+// Blocks of 128 threads per multiprocessor: as many as leave each thread the registers that its 32 results
+// and the weights need, products of max and min some more.
+template <class T, int taps, int reduction>
+constexpr int window_tile_blocks = taps * sizeof(T) <= 36    ? (reduction == reduce_sum ? 5 : 4)
+                                   : taps * sizeof(T) <= 100 ? 4
+                                   : taps * sizeof(T) <= 200 ? 3
+                                                             : 2;
+
+// Rows of taps that are added in sequence; the rest has a sum of its own.
+template <int KH, int KW>
+constexpr int rows_in_sequence = KH * KW <= chunk_taps ? KH : chunk_taps / KW;
+
+// The tile of a block that lies inside pre with all that its units read, where whole accesses are aligned:
+// each warp copies whole rows, then the block what is left of them.
+template <class T, int tile_rows, int pitch>
+inline __device__ void copy_tile(const T* from, int64_t step, T* tile) {
+  using Tile = WindowTile<T>;
+  constexpr int V = Tile::wide, warps = Tile::threads / 32, rest = (pitch - Tile::columns) / V;
+  const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const T* row = from + warp * step + lane * V;
+  T* to = tile + warp * pitch + lane * V;
+  WEIGHTSHARING_UNROLL
+  for (int i = 0; i < tile_rows; i += warps) {
+    if (i + warps <= tile_rows || i + warp < tile_rows) cp_async<16>(to + i * pitch, row);
+    row += warps * step;
+  }
+  WEIGHTSHARING_UNROLL
+  for (int begin = 0; begin < tile_rows * rest; begin += Tile::threads) {
+    const int32_t k = begin + threadIdx.x, i = k / rest, column = Tile::columns + k % rest * V;
+    if (k < tile_rows * rest) cp_async<16>(tile + i * pitch + column, from + i * step + column);
+  }
+}
+
+// Results of a thread for one filter, rows [row, row + R) and columns [column, column + V) of the block's
+// tile, which may still be on its way. All threads of the block call it.
+template <int KH, int KW, int reduction, class T, int R, int V>
+inline __device__ void reduce_tile(const WindowParameters<T>& p, int32_t filter, const T* tile, T* weights,
+                                   int32_t row, int32_t column, T (&sum)[R][V]) {
+  using Tile = WindowTile<T>;
+  constexpr int reach = KW / 2, pitch = Tile::columns + 2 * Tile::lead;
+  static_assert(KW % 2 == 1 && reach <= Tile::lead && Tile::lead % V == 0, "the border fits the lead");
+  // Of a row of the tile the thread reads whole accesses [first, first + reads * V) past its own column.
+  constexpr int first = (Tile::lead - reach) / V * V, reads = (Tile::lead + reach + V - first + V - 1) / V;
+  constexpr int shift = Tile::lead - reach - first;
+  constexpr int half = rows_in_sequence<KH, KW>;
+  static_assert((KH - half) * KW <= chunk_taps, "two sums suffice");
+  constexpr int weight_reads = (KH * KW + V - 1) / V;
+  if (filter) __syncthreads();  // the weights of before are read
+  // Through shared memory, on the way of the tile: read from global memory they would come after it.
+  if (threadIdx.x < KH * KW)
+    cp_async<sizeof(T)>(weights + threadIdx.x, p.weights + filter * (KH * KW) + threadIdx.x);
+  cp_async_commit();
+  cp_async_wait<0>();
+  __syncthreads();
+  T weight[weight_reads * V], first_half[R][V] = {};
+  WEIGHTSHARING_UNROLL
+  for (int k = 0; k < weight_reads; ++k) {
+    const Wide<T> read = *reinterpret_cast<const Wide<T>*>(weights + k * V);
+    WEIGHTSHARING_UNROLL
+    for (int v = 0; v < V; ++v) weight[k * V + v] = read.element[v];
+  }
+  WEIGHTSHARING_UNROLL
+  for (int r = 0; r < R; ++r) {
+    WEIGHTSHARING_UNROLL
+    for (int v = 0; v < V; ++v) sum[r][v] = identity<reduction, T>();
+  }
+  WEIGHTSHARING_UNROLL
+  for (int i = 0; i < R + KH - 1; ++i) {
+    T value[reads * V];
+    WEIGHTSHARING_UNROLL
+    for (int k = 0; k < reads; ++k) {
+      const Wide<T> read =
+          *reinterpret_cast<const Wide<T>*>(tile + (row + i) * pitch + column + first + k * V);
+      WEIGHTSHARING_UNROLL
+      for (int v = 0; v < V; ++v) value[k * V + v] = read.element[v];
+    }
+    WEIGHTSHARING_UNROLL
+    for (int r = 0; r < R; ++r) {
+      if (i < r || i >= r + KH) continue;
+      WEIGHTSHARING_UNROLL
+      for (int k = 0; k < KW; ++k) {
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v)
+          sum[r][v] = contribute<reduction>(sum[r][v], weight[(i - r) * KW + k], value[shift + k + v]);
+      }
+      if constexpr (reduction == reduce_sum && half != KH) {
+        if (i - r != half - 1) continue;
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v) {
+          first_half[r][v] = sum[r][v];
+          sum[r][v] = T(0);
+        }
+      }
+    }
+  }
+  if constexpr (reduction == reduce_sum) {
+    if constexpr (half != KH) {
+      WEIGHTSHARING_UNROLL
+      for (int r = 0; r < R; ++r) {
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v) sum[r][v] += first_half[r][v];
+      }
+    }
+    if (p.reduction == reduce_mean) {
+      WEIGHTSHARING_UNROLL
+      for (int r = 0; r < R; ++r) {
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V; ++v) sum[r][v] /= static_cast<T>(KH * KW);
+      }
+    }
+  }
+}
 
 // This block is responsible for a tile of units of one trial, all filters, as window_tile_any. This thread is
-// responsible for 4 rows below each other of as many neighbouring columns as fill 16 bytes, and for its share
+// responsible for 8 rows below each other of as many neighbouring columns as fill 16 bytes, and for its share
 // of the border.
 //
 // For KH x KW on the axes 2 and 3 with stride and dilation 1 there, one tap on the axes 0 and 1, axis 3
 // centred (offset -(KW / 2)) and without layers (pre_step[3] = 1), no psp. Grid: tiles, one-dimensional;
 // block: WindowTile::threads; no dynamic shared memory.
 template <class T, int KH, int KW, int reduction>
-__global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, KH * KW>)
+__global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, KH * KW, reduction>)
     window_tile(const WindowParameters<T> p) {
   using Tile = WindowTile<T>;
-  constexpr int R = Tile::rows_per_thread, V = Tile::wide, reach = KW / 2;
-  static_assert(KW % 2 == 1 && reach <= Tile::lead && Tile::lead % V == 0, "the border fits the lead");
+  constexpr int R = Tile::rows_per_thread, V = Tile::wide;
   constexpr int tile_rows = Tile::rows + KH - 1, pitch = Tile::columns + 2 * Tile::lead;
-  // Of a row of the tile the thread reads whole accesses [first, first + reads * V) past its own column.
-  constexpr int first = (Tile::lead - reach) / V * V, reads = (Tile::lead + reach + V - first + V - 1) / V;
-  constexpr int shift = Tile::lead - reach - first;
-  // Rows of taps that are added in sequence; the rest has a sum of its own.
-  constexpr int half = KH * KW <= chunk_taps ? KH : chunk_taps / KW;
-  static_assert((KH - half) * KW <= chunk_taps, "two sums suffice");
+  constexpr int half = rows_in_sequence<KH, KW>;
+  static_assert(KH * KW <= Tile::threads, "one weight per thread");
   WEIGHTSHARING_SHARED(T, tile, [tile_rows * pitch]);
+  WEIGHTSHARING_SHARED(T, weights, [(KH * KW + V - 1) / V * V]);
   const TilePlace at = tile_place(p, Tile::columns, Tile::rows);
   const int32_t row = threadIdx.x / 32 * R, column = threadIdx.x % 32 * V;
   const T* plane = plane_of(p, at, 0, 0);
   Border border = border_of(p, at, Tile::columns, Tile::rows);
   if (!plane && p.outside == outside_ignore) border.right = border.left;
-  load_tile(p, plane, at.column - Tile::lead, at.row + p.axis[2].offset, tile_rows, pitch / V, tile);
-  cp_async_commit();
+  const int32_t first_row = at.row + p.axis[2].offset;
+  const bool inside = plane && at.column >= Tile::lead &&
+                      at.column + Tile::columns + Tile::lead <= p.axis[3].pre && first_row >= 0 &&
+                      first_row + tile_rows <= p.axis[2].pre && is_aligned(plane, p.pre_step[2]);
+  if (inside)
+    copy_tile<T, tile_rows, pitch>(plane + first_row * p.pre_step[2] + (at.column - Tile::lead),
+                                   p.pre_step[2], tile);
+  else
+    load_tile(p, plane, at.column - Tile::lead, first_row, tile_rows, pitch / V, tile);
+  // One filter, whose units all lie inside post, go there in whole accesses and replace what was there.
+  const bool plain = p.filters == 1 && !border.any() && !p.accumulate && p.post_step[3] == 1 &&
+                     at.column + Tile::columns <= p.axis[3].post && at.row + Tile::rows <= p.axis[2].post &&
+                     is_aligned(post_plane(p, at, 0), p.post_step[2]);
 
-  for (int32_t filter = 0; filter < p.filters; ++filter) {
-    T weight[KH][KW], sum[R][V], first_half[R][V] = {};
-    WEIGHTSHARING_UNROLL
-    for (int k = 0; k < KH * KW; ++k) weight[k / KW][k % KW] = p.weights[filter * (KH * KW) + k];
-    // Needed for the first filter; for the others it keeps the compiler from holding what it read of the tile
-    // in registers.
-    cp_async_wait<0>();
-    __syncthreads();
+  if (plain) {
+    T sum[R][V];
+    reduce_tile<KH, KW, reduction>(p, 0, tile, weights, row, column, sum);
+    T* to = post_plane(p, at, 0) + (at.row + row) * p.post_step[2] + at.column + column;
     WEIGHTSHARING_UNROLL
     for (int r = 0; r < R; ++r) {
+      Wide<T> value;
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) sum[r][v] = identity<reduction, T>();
+      for (int v = 0; v < V; ++v) value.element[v] = sum[r][v];
+      *reinterpret_cast<Wide<T>*>(to + r * p.post_step[2]) = value;
     }
-    WEIGHTSHARING_UNROLL
-    for (int i = 0; i < R + KH - 1; ++i) {
-      T value[reads * V];
-      WEIGHTSHARING_UNROLL
-      for (int k = 0; k < reads; ++k) {
-        const Wide<T> read =
-            *reinterpret_cast<const Wide<T>*>(tile + (row + i) * pitch + column + first + k * V);
-        WEIGHTSHARING_UNROLL
-        for (int v = 0; v < V; ++v) value[k * V + v] = read.element[v];
-      }
-      WEIGHTSHARING_UNROLL
-      for (int r = 0; r < R; ++r) {
-        if (i < r || i >= r + KH) continue;
-        WEIGHTSHARING_UNROLL
-        for (int k = 0; k < KW; ++k) {
-          WEIGHTSHARING_UNROLL
-          for (int v = 0; v < V; ++v)
-            sum[r][v] = contribute<reduction>(sum[r][v], weight[i - r][k], value[shift + k + v]);
-        }
-        if constexpr (reduction == reduce_sum && half != KH) {
-          if (i - r != half - 1) continue;
-          WEIGHTSHARING_UNROLL
-          for (int v = 0; v < V; ++v) {
-            first_half[r][v] = sum[r][v];
-            sum[r][v] = T(0);
-          }
-        }
-      }
-    }
+    return;
+  }
+
+  for (int32_t filter = 0; filter < p.filters; ++filter) {
+    T sum[R][V];
+    reduce_tile<KH, KW, reduction>(p, filter, tile, weights, row, column, sum);
     bool nan = false;
-    if constexpr (reduction == reduce_sum) {
+    if (reduction == reduce_sum && border.any()) {
       WEIGHTSHARING_UNROLL
       for (int r = 0; r < R; ++r) {
         WEIGHTSHARING_UNROLL
-        for (int v = 0; v < V; ++v) {
-          sum[r][v] += first_half[r][v];
-          if (p.reduction == reduce_mean) sum[r][v] /= static_cast<T>(KH * KW);
-          nan = nan || sum[r][v] != sum[r][v];
-        }
+        for (int v = 0; v < V; ++v) nan = nan || sum[r][v] != sum[r][v];
       }
     }
     // A mean at the border divides by the taps inside.

@@ -184,8 +184,13 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
       continue;
     }
     const bool large = p.units * p.filters >= least_for_tiles;
-    const bool tiles =
-        large && !general_psp && last.stride == 1 && row.stride == 1 && row.dilation == 1 && row.post > 1;
+    // Tiles count places on the flattened last axis, and rows, in 32 bits, past the end by less than a tile.
+    const auto is_short = [&](const Axis& a, Index neighbours) {
+      const Index reach = (a.taps - 1) * a.dilation + std::abs(a.offset) + 1;
+      return (std::max(a.pre, a.post) + reach) * neighbours < std::numeric_limits<std::int32_t>::max() - 1024;
+    };
+    const bool tiles = large && !general_psp && last.stride == 1 && row.stride == 1 && row.dilation == 1 &&
+                       row.post > 1 && is_short(last, inner) && is_short(row, 1);
     if (large && sum && !general_psp && p.filters >= 16 && inner == 1 && short_coordinates(g.axes[first]) &&
         bank_bytes(p, element_bytes) <= target.shared_bytes) {
       p.kernel = WindowKernel::bank;
