@@ -2,7 +2,7 @@
 
 A field of 100 x 100 leaky units (Amari, 1977) sees a spot that moves in a circle. Every 50 ms three more spots,
 as bright and as large, jump to other places, and each unit sees noise of its own. The units excite their
-neighbours and inhibit all others, so only one bubble of activity survives; it follows the spot it began with,
+neighbours and inhibit all others, so one bubble of activity wins; it follows the spot it began with,
 because the others jump and this one moves (Rougier and Vitay, 2006).
 
     python examples/neural_field.py [output.png]

@@ -40,7 +40,7 @@ def one_dimension():
         box.connect_filter(np.ones(3), padding="ignore")
         # Half as many units: the larger one of each pair.
         ws.Pooling(signal, widest, "exc", operation="max").connect_pooling()
-        # Unit to unit. A layer costs one step anyhow; a delay of 3 ms makes it three steps.
+        # Unit to unit. A layer costs one step anyhow; a delay of 3 ms shows rates set now three steps after that.
         ws.PointwiseProjection(signal, echo, "exc", weight=0.5, delays=3.0)
     network.compile()
     signal.r = SIGNAL

@@ -1,9 +1,10 @@
-"""Simple and complex cells of visual cortex (S1 and C1 of HMAX) that look at a photograph.
+"""Simple and complex cells of visual cortex, as S1 and C1 of HMAX, that look at a photograph.
 
 Simple cells compare the picture with Gabor filters: 4 orientations at 4 scales, each scale in a filter of the
 extent it needs, one bank. A complex cell takes the largest response of the simple cells of one filter within
 16 x 16 positions, and its neighbours overlap by half (Riesenhuber and Poggio, 1999). So it knows the orientation
-better than the place: where the picture moves by a few pixels, simple cells change a lot, complex cells little.
+better than the place: where the picture moves by a few pixels, simple cells change a lot, complex cells little,
+up to some quarter of their field. (HMAX also pools over neighbouring scales and normalises what S1 sees.)
 
     python examples/visual_cortex.py [output.png]
 

@@ -199,9 +199,10 @@ def test_truncated_file(name, kept, tmp_path):
     unchanged(population(60, 80, 3), ValueError, "cannot be read as an image", path)
 
 
-def test_integers_without_a_known_white(tmp_path):
-    Image.fromarray(np.full((6, 8), 70_000, dtype=np.int32)).save(tmp_path / "wide.tif")
-    unchanged(population(6, 8), ValueError, "70000.*set_array", tmp_path / "wide.tif")
+@pytest.mark.parametrize("value", [255, 70_000])
+def test_integers_without_a_known_white(tmp_path, value):
+    Image.fromarray(np.full((6, 8), value, dtype=np.int32)).save(tmp_path / "wide.tif")
+    unchanged(population(6, 8), ValueError, f"{value}.*set_array", tmp_path / "wide.tif")
 
 
 def test_path_of_a_wrong_type():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weightsharing as ws
-from weightsharing import monitors
+from weightsharing import memory, monitors
 from weightsharing.backends import GPU_BACKENDS
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
@@ -350,7 +350,7 @@ def test_memory_that_is_not_there_is_refused_with_the_number(monkeypatch):
 
 
 def test_free_memory_is_plausible():
-    assert 2**20 < monitors.free_memory() < 2**50
+    assert 2**20 < memory.free_memory() < 2**50
 
 
 def test_bad_arguments():

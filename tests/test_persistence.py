@@ -481,3 +481,40 @@ def test_values_that_equations_divide_by_must_not_be_zero(tmp_path):
     (tmp_path / "a.npz").write_bytes(rewritten(content, {"population/0/tau.npy": zero}))
     with pytest.raises(ValueError, match="tau"):
         program().load(tmp_path / "a.npz")
+
+
+def test_another_meaning_is_another_network(tmp_path):
+    """Equations, psps, operations and paddings; how they are written does not count."""
+
+    def built(equation="r = 2*sum(exc)", psp="w*pre.r", padding=0.0, operation="sum"):
+        network = ws.Network()
+        pre, post = network.create((4, 5)), network.create((4, 5), ws.Neuron(equations=equation))
+        ws.Convolution(pre, post, "exc", psp, operation).connect_filter(np.ones((3, 3)), padding=padding)
+        network.compile()
+        return network
+
+    built().save(tmp_path / "saved.npz")
+    built(equation="r =  2 * sum(exc)", psp="w * pre.r").load(tmp_path / "saved.npz")
+    for change, words in (
+        ({"equation": "r = 3*sum(exc)"}, "equations"),
+        ({"psp": "w*pre.r^2"}, "psp"),
+        ({"padding": "wrap"}, "padding is 0.0 in the file, 'wrap' in this network"),
+        ({"operation": "max"}, "operation"),
+    ):
+        network = built(**change)
+        before = network.populations[1].r
+        with pytest.raises(ValueError, match=f"is of another network: .*{words}"):
+            network.load(tmp_path / "saved.npz")
+        np.testing.assert_array_equal(network.populations[1].r, before)
+
+
+def test_paths_that_are_none(tmp_path):
+    network = build(1)
+    for action in (network.save, network.load):
+        with pytest.raises(TypeError, match=f"{action.__name__}: path is None"):
+            action(None)
+    with pytest.raises(FileNotFoundError, match="load: there is no file"):
+        network.load(tmp_path / "missing.npz")
+    for path in (tmp_path, tmp_path / "nowhere" / "file.npz"):
+        with pytest.raises(FileNotFoundError, match=r"save: .* is a folder, or lies in none"):
+            network.save(path)

@@ -609,3 +609,17 @@ def test_a_wrong_weight_leaves_the_one_before():
     np.testing.assert_array_equal(layer.weight, before)
     with pytest.raises(ValueError, match="read-only"):
         layer.weight[0] = 1.0
+
+
+def test_settings_do_not_change_under_pushed_states():
+    layer = temporal.Conv1d()
+    layer.set_weight([1.0, 2.0, 3.0])
+    layer.run(np.ones((4, 2, 2)))
+    layer.push_state()
+    layer.clear_state()
+    with pytest.raises(ws.StateError, match="pushed states, which belong to the present settings"):
+        layer.compile(dtype="float64")
+    layer.pop_state()
+    layer.clear_state()
+    layer.compile(dtype="float64")
+    assert layer.run(np.ones((2, 2, 2))).dtype == np.float64

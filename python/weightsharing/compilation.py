@@ -138,19 +138,19 @@ def compile_steps(
     return _Compilation(populations, projections, executors, order, dt, check_finite).compiled()
 
 
-def delay_steps(projection: BaseProjection, dt: float, order: UpdateOrder) -> Array | int:
-    """Delay of a projection in steps: one number, or an int32 array with one per post unit.
+def delay_steps(delays: float | Array, pre_size: int, dt: float, order: UpdateOrder) -> Array | int:
+    """Delays in steps: one number, or an int32 array with one per post unit.
 
     In the synchronous order up to one step is no extra delay: the projection reads the rates of the step
     before anyhow.
     """
     with np.errstate(over="ignore"):
-        exact = np.asarray(projection.delays, dtype=np.float64) / dt
+        exact = np.asarray(delays, dtype=np.float64) / dt
     longest = float(exact.max(initial=0.0))
-    if longest * projection.pre.size >= MOST_UNITS or longest >= 2.0**31 - 1:
+    if longest * pre_size >= MOST_UNITS or longest >= 2.0**31 - 1:
         raise ValueError(
-            f"delays is {spelled_delays(projection.delays)} ms, up to {longest:.15g} steps of dt = {dt} ms: more "
-            f"than can be stored of the {projection.pre.size} units of pre; choose a smaller delay."
+            f"delays is {spelled_delays(delays)} ms, up to {longest:.15g} steps of dt = {dt} ms: more than can "
+            f"be stored of the {pre_size} units of pre; choose a smaller delay."
         )
     steps = np.floor(exact + tolerance(exact)).astype(np.int32)
     if order == "synchronous":
@@ -180,7 +180,7 @@ class _Compilation:
     ) -> None:
         self.populations, self.projections, self.executors = populations, projections, executors
         self.order, self.dt, self.check_finite = order, dt, check_finite
-        self.delays = {one: delay_steps(one, dt, order) for one in projections}
+        self.delays = {one: delay_steps(one.delays, one.pre.size, dt, order) for one in projections}
         self.histories: dict[tuple[Any, ...], History] = {}
         self.fed: set[tuple[Population, str]] = set()
         self.temporaries: dict[tuple[Any, ...], Array] = {}

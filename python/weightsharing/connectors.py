@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .arguments import finite_number
 from .arrays import real_array
 from .description import Shape
+from .memory import counted, free_memory
 
 Integers = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -25,6 +26,12 @@ class Synapses(NamedTuple):
 
 def all_to_all(pre_size: int, post_size: int, skip_self: bool) -> Synapses:
     """Return all pairs, with `skip_self` without those of equal rank."""
+    needed, free = pre_size * post_size * np.dtype(np.int64).itemsize, free_memory()
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"connect_all_to_all: {pre_size} x {post_size} synapses need more than {counted(needed)}, "
+            f"{counted(free)} are free; connect fewer units, or share weights (Convolution)."
+        )
     if skip_self:
         return _by_row(post_size, lambda unit: np.delete(np.arange(pre_size), unit))
     return Synapses(

@@ -211,9 +211,30 @@ def connect_filters(
         algorithm=_one_of("algorithm", algorithm, get_args(Algorithm)),
         psp=projection._psp,
     )
+    if description.algorithm == "3xtf32":
+        _check_tf32(projection, description)
     return projection._connect(
         description, delays, history, Weights(filters), shared_geometry(description), time_taps
     )
+
+
+def _check_tf32(projection: BaseProjection, description: SharedDescription) -> None:
+    """Raise where '3xtf32' can never be had; what depends on the device is asked when that is known."""
+    backend = projection._asked().backend
+    reasons = {
+        "this is one filter": not description.bank,
+        f"the dtype is {projection.dtype}": projection.dtype != np.float32,
+        f"the operation is {description.operation!r}": description.operation not in ("sum", "mean"),
+        f"the psp {description.psp.text!r} is not f(w) * g(pre.r)": description.psp.split() is None,
+        "the centres are listed (subsampling)": description.centres is not None,
+        f"the backend is {backend!r}": backend in ("cpu", "reference"),
+    }
+    reason = next((text for text, holds in reasons.items() if holds), None)
+    if reason:
+        raise ValueError(
+            "algorithm='3xtf32' is for float32 banks of regular filters, operation 'sum' or 'mean', with a psp "
+            f"f(w) * g(pre.r), on CUDA devices of compute capability 8.0 or newer; {reason}. Use algorithm='auto'."
+        )
 
 
 def _time_taps(shapes: tuple[Shape, ...]) -> int:

@@ -525,7 +525,13 @@ class _Conversion:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return build("logical_not", self.convert(operand, levels))
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _BINARY:
-                return build(_BINARY[type(operator)], self.convert(left, levels), self.convert(right, levels))
+                operands = self.convert(left, levels), self.convert(right, levels)
+                result = build(_BINARY[type(operator)], *operands)
+                if result.operation == "constant" and not np.isfinite(float(result.value or 0.0)):
+                    raise self.reader.error(
+                        "this is no finite number (a division by zero, or too large)", place, allowed=False
+                    )
+                return result
             case ast.BoolOp(op=operator, values=values):
                 return _chain(_BINARY[type(operator)])([self.convert(value, levels) for value in values])
             case ast.Compare(left=left, ops=operators, comparators=comparators):

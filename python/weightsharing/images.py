@@ -62,7 +62,8 @@ class ImagePopulation(Population):
 
         The file's mode is converted to grey (ITU-R 601 luma) or RGB as the geometry asks; transparency is
         dropped. 8-bit values are divided by 255 and 16-bit grey values by 65535; floating-point files are
-        taken as they are. An image of another size is resized bicubically with a warning. Needs Pillow.
+        taken as they are, in whatever range. Pixels are taken as they lie in the file: a rotation that it only
+        notes (EXIF) is not applied. An image of another size is resized bicubically with a warning. Needs Pillow.
 
         Parameters
         ----------
@@ -162,6 +163,7 @@ def read_picture(path: str | os.PathLike[str], reader: str) -> Image:
     module, file = pillow(reader), existing_file(path, reader)
     with damaged_file(path, reader), module.open(file) as opened:
         picture: Image = opened.copy()
+        picture.format = opened.format  # a copy has none
         return picture
 
 
@@ -231,12 +233,11 @@ def _convert(module: ModuleType, picture: Image, colour: bool, where: str) -> tu
         return picture, None
     if picture.mode.startswith("I"):
         values = np.asarray(picture)
-        if picture.mode == "I" and (values.min() < 0 or values.max() > 65535):
-            # Pillow gives 16-bit files of some formats as 32-bit integers; beyond 16 bits white is unknown.
+        # Some versions of Pillow give 16-bit files as 32-bit integers, of formats that have no others.
+        if picture.mode == "I" and picture.format not in ("PNG", "PPM"):
             raise ValueError(
-                f"{where} holds 32-bit integers from {values.min()} to "
-                f"{values.max()}, a range without a known white. "
-                "Read it into an array, scale it and use set_array."
+                f"{where} holds 32-bit integers (here from {values.min()} to {values.max()}), a range without a "
+                "known white. Read it into an array, scale it and use set_array."
             )
         picture = module.fromarray(values.astype(np.float32))
         return picture, 65535.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from .arrays import Array
 from .compilation import whole_steps
 from .description import Shape
 from .errors import NotCopyable
+from .memory import counted, free_memory
 from .population import Population
 from .porting import ported
 from .schedule import Recording
@@ -470,7 +470,7 @@ def begin_all(monitors: Iterable[Monitor], first: int, steps: int) -> None:
     begun = tuple(monitors)
     needed, free = sum(one._bytes_needed(first, steps) for one in begun), free_memory()
     if free is not None and needed > free:
-        raise _too_much(needed, steps, f"{_counted(free)} are free")
+        raise _too_much(needed, steps, f"{counted(free)} are free")
     try:
         for monitor in begun:
             monitor._begin(first, steps)
@@ -480,30 +480,11 @@ def begin_all(monitors: Iterable[Monitor], first: int, steps: int) -> None:
         raise _too_much(needed, steps, f"the system refused ({error})") from None
 
 
-def free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping, None where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
 def _too_much(needed: int, steps: int, problem: str) -> MemoryError:
     return MemoryError(
-        f"the monitors need {_counted(needed)} for the rows of {steps} steps, {problem}. Record less: a longer "
+        f"the monitors need {counted(needed)} for the rows of {steps} steps, {problem}. Record less: a longer "
         "period, a view of the population, fewer variables; or simulate in parts with get() in between."
     )
-
-
-def _counted(size: int) -> str:
-    return f"{size} bytes ({size / 2**30:.3g} GiB)"
 
 
 def _target(variable: str) -> str | None:

@@ -36,6 +36,7 @@ from .description import Shape
 from .device_arrays import current_stream
 from .distributions import Distribution
 from .errors import MovieError, NotCopyable, StateError
+from .memory import counted, free_memory
 from .monitors import Monitor, begin_all
 from .neuron import Neuron, forget_functions
 from .persistence import load as load_network
@@ -636,6 +637,8 @@ class Network(NotCopyable):
         TypeError, ValueError
             If the movie does not fit the population, `output` is not as described, or a projection asks for a
             history made from a movie and its pre population shows none. Nothing has changed then.
+        MemoryError
+            If the rates to return need more than is free. Nothing has changed then.
         FloatingPointError, ImportError
             As for `simulate`.
 
@@ -655,9 +658,16 @@ class Network(NotCopyable):
             )
         single = isinstance(output, Population)
         recorded = self._checked_outputs([output] if single else [] if output is None else output)
+        steps = lengths.pop()
+        kept = sum(one._array("r").nbytes for one in recorded)
+        free = free_memory()
+        if free is not None and kept * steps > free:
+            raise MemoryError(
+                f"output: the rates of {steps} frames need {counted(kept * steps)}, {counted(free)} are free; give the "
+                "movie in pieces."
+            )
         if self._steps_done == 0:
             self._fill_from(movies)
-        steps = lengths.pop()
         first, before = self._steps_done, [(one, one._shown_state()) for one in movies]
         for shown, frames in movies.items():
             shown._set_shown(Timetable(frames, 0.0, "every"), first)
@@ -875,8 +885,8 @@ class Network(NotCopyable):
         ValueError
             If the file is none of ours, damaged, or written by a later version, or the network differs from
             the saved one: in dt, dtype, batch or update order, in names, geometries or variables of populations,
-            in names, kinds, shapes or delays of projections, in histories or constants. The message names the
-            first difference. Nothing has changed then.
+            in names, kinds, shapes or delays of projections, in histories or constants, in equations, psps,
+            operations or paddings. The message names the first difference. Nothing has changed then.
         """
         load_network(self, path)
 

@@ -393,7 +393,9 @@ class Neuron:
             new = changed is None or not divisor.names.isdisjoint(changed)
             if not new or not divisor.names <= known.keys():
                 continue
-            result = evaluate_tree(divisor, known, np.dtype(np.float64))
+            # As it is computed: what is not zero may become zero in float32.
+            dtype = floating_dtype(np.asarray(known[key]) for key in divisor.names)
+            result = evaluate_tree(divisor, known, dtype)
             if np.any(result == 0.0):
                 words = " and ".join(
                     f"{key} = {np.asarray(known[key]).item()}"
@@ -427,7 +429,7 @@ def _read_again(kind: type[Neuron], source: tuple[Any, ...]) -> Neuron:
 
 def _divisors(tree: Node) -> Iterable[Node]:
     """Divisors of a tree, without those that a condition may keep from counting."""
-    if tree.operation == "divide":
+    if tree.operation in ("divide", "modulo"):
         yield tree.arguments[1]
     guards = tree.operation in ("select", "logical_and", "logical_or")
     for argument in tree.arguments[:1] if guards else tree.arguments:

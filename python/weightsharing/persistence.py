@@ -22,6 +22,7 @@ network has.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import uuid
@@ -36,7 +37,7 @@ import numpy as np
 from .arguments import whole_number
 from .arrays import Array
 from .backends.cpu import core_geometry
-from .description import Shape, SynapsesDescription
+from .description import PoolingDescription, Shape, SharedDescription, SynapsesDescription
 from .errors import StateError
 
 if TYPE_CHECKING:
@@ -107,6 +108,41 @@ def _structure(network: Network) -> dict[str, Any]:
         ],
     }
     plain: dict[str, Any] = json.loads(json.dumps(structure))
+    return plain
+
+
+def _meaning(network: Network) -> dict[str, Any]:
+    """What is computed with the arrays, as JSON gives it back; files of earlier versions do not say it."""
+
+    def tree(node: Any) -> str | None:
+        return None if node is None else repr(node)
+
+    populations = [
+        {
+            "name": one.name,
+            "equations": [
+                f"{step.name} = {tree(step.tree)}" for step in (one._neuron.steps if one._neuron else ())
+            ],
+        }
+        for one in network.populations
+    ]
+    projections = []
+    for one in network.projections:
+        description = one._connected()
+        said: dict[str, Any] = {
+            "name": one.name,
+            "psp": repr(description.psp.tree),
+            "operation": description.operation,
+        }
+        if isinstance(description, SharedDescription):
+            parts = ("method", "padding", "keep_last_dimension", "strides", "dilation", "first", "anchor")
+            said |= {part: getattr(description, part) for part in parts}
+            centres = description.centres
+            said["subsampling"] = None if centres is None else hashlib.sha256(centres.tobytes()).hexdigest()
+        elif isinstance(description, PoolingDescription):
+            said |= {"extent": description.extent, "stride": description.stride}
+        projections.append(said)
+    plain: dict[str, Any] = json.loads(json.dumps({"populations": populations, "projections": projections}))
     return plain
 
 
@@ -193,7 +229,12 @@ def save(network: Network, path: Path) -> None:
         if np.ndim(projection.delays):
             arrays[f"projection/{number}/delays"] = np.asarray(projection.delays)
     text = json.dumps(_header(network), indent=1).encode()
-    with _replacing(os.path.realpath(os.fspath(path))) as file, zipfile.ZipFile(file, "w") as archive:
+    target = os.path.realpath(_checked_path("save", path))
+    if os.path.isdir(target) or not os.path.isdir(os.path.dirname(target)):
+        raise FileNotFoundError(
+            f"save: {os.fspath(path)!r} is a folder, or lies in none; give the path of a file."
+        )
+    with _replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
         _write(archive, "header", np.frombuffer(text, dtype=np.uint8))
         for name, array in arrays.items():
             _write(archive, name, array)
@@ -207,6 +248,7 @@ def _header(network: Network) -> dict[str, Any]:
         "format": FORMAT,
         "weightsharing": __version__,
         "network": _structure(network),
+        "meaning": _meaning(network),
         "steps done": network._steps_done,
         "seed": network._seed,
         "first trial": network._first_trial,
@@ -227,6 +269,14 @@ def _write(archive: zipfile.ZipFile, name: str, array: Array) -> None:
     # A fixed date: the same state gives the same bytes.
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
         np.lib.format.write_array(member, little, version=(1, 0), allow_pickle=False)
+
+
+def _checked_path(action: str, path: Path) -> str:
+    if isinstance(path, (str, os.PathLike)):
+        text = os.fspath(path)
+        if isinstance(text, str):
+            return text
+    raise TypeError(f"{action}: path is {path!r} ({type(path).__name__}); expected the path of a file.")
 
 
 @contextmanager
@@ -277,7 +327,10 @@ def load(network: Network, path: Path) -> None:
         raise StateError(
             "load: a run is under way; a function that is called between the steps cannot do this."
         )
-    loaded = _read(network, os.fspath(path))
+    file = _checked_path("load", path)
+    if not os.path.isfile(file):
+        raise FileNotFoundError(f"load: there is no file {file!r}.")
+    loaded = _read(network, file)
     anew = bool(loaded.synapses) or (loaded.seed, loaded.first_trial) != (network._seed, network._first_trial)
     for projection, weights in loaded.weights:
         assert projection._weights is not None
@@ -334,6 +387,8 @@ class _Reader:
         header = self._header()
         structure = _structure(self.network)
         _compare("", header["network"], structure)
+        if "meaning" in header:
+            _compare("", header["meaning"], _meaning(self.network))
         try:
             counts = {int(number): whole_number("synapses", n) for number, n in header["synapses"].items()}
             loaded = self._numbers(header)
@@ -382,7 +437,7 @@ class _Reader:
                 f"has format {number}, written by weightsharing {header.get('weightsharing')}; this version reads "
                 f"formats up to {FORMAT}. Install a newer one."
             )
-        missing = [key for key in _header(self.network) if key not in header]
+        missing = [key for key in _header(self.network) if key not in header and key != "meaning"]
         if missing:
             raise _Refused(f"has a damaged header (without {missing[0]!r}).")
         return header

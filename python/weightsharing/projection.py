@@ -23,7 +23,7 @@ from .backends import (
 )
 from .backends.cuda import CudaExecutor, capturing, device_array_view
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
-from .compilation import HISTORIES, spelled_delays
+from .compilation import HISTORIES, delay_steps, spelled_delays
 from .description import (
     OPERATIONS,
     Description,
@@ -501,7 +501,10 @@ class BaseProjection(NotCopyable):
             )
         batch = rates.shape[:1] if len(rates.shape) == len(description.pre) + 1 else ()
         if rates.shape != (*batch, *description.pre):
-            raise ValueError(f"r has the shape {rates.shape}; expected {description.pre} or (batch, \\*pre).")
+            raise ValueError(
+                f"r has the shape {rates.shape}; expected that of pre, {description.pre}, or with a leading "
+                f"batch axis (batch, {', '.join(map(str, description.pre))})."
+            )
         shape = (*batch, *description.post)
         out = empty_like(r, shape) if out is None else out
         if not is_device_array(out):
@@ -587,6 +590,7 @@ class BaseProjection(NotCopyable):
         geometry: _core.SharedGeometry | None = None,
         time_taps: int | None = None,
     ) -> Self:
+        delay_steps(delays, self.pre.size, self.network.dt, self.network.update)  # raises for too long ones
         self._delays, self._history, self._time_taps = delays, history, time_taps
         self._weights, self._geometry, self._description = weights, geometry, description
         return self
@@ -688,8 +692,13 @@ class BaseProjection(NotCopyable):
         if exact:
             elsewhere = np.ones(whole, dtype=bool)
             elsewhere[rows, synapses.column] = False
-            if not np.isnan(array[elsewhere]).all():
-                raise ValueError("weights names a weight where there is no synapse; put NaN there.")
+            named = elsewhere & ~np.isnan(array)
+            if named.any():
+                post, pre = (int(entry) for entry in np.argwhere(named)[0])
+                raise ValueError(
+                    f"weights names {np.count_nonzero(named)} weights where there is no synapse, the first from unit "
+                    f"{pre} to unit {post}; put NaN there."
+                )
         return converted("weights", array[rows, synapses.column], self.dtype)
 
     def _rank(self, position: tuple[Any, ...]) -> int:

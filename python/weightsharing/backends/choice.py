@@ -91,7 +91,7 @@ def choose(
     microseconds = 1e6 * work.seconds_on_gpu(), 1e6 * work.seconds_on_cpu(threads)
     estimate = "a step is estimated at {:.3g} us on a GPU and {:.3g} us on the CPU".format(*microseconds)
     if not asks_for_gpu and not work.gains(threads):
-        return "cpu", f"'auto' takes the CPU: {estimate}, too little to gain"
+        return "cpu", f"'auto' takes the CPU, without a look for a GPU: {estimate}, too little to gain"
     gpus = find_gpus()
     if asks_for_gpu and not gpus:
         raise ValueError(f"device or stream is given, but no GPU can be used: {why_no_gpu()}.")

@@ -160,8 +160,13 @@ class VariableDelay(Layer):
         given = real_array("delays", delays).astype(np.float64)
         if given.ndim not in (0, 2):
             raise ValueError(f"delays has the shape {given.shape}; expected (x, y), or one number.")
-        if not (np.isfinite(given) & (given >= 0.0)).all():
-            raise ValueError("delays: expected 0 or a positive number of frames for every pixel.")
+        wrong = ~(np.isfinite(given) & (given >= 0.0))
+        if wrong.any():
+            place = tuple(int(entry) for entry in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"delays is {given[place]}{f' at pixel {place}' if place else ''}; expected 0 or a positive number "
+                "of frames for every pixel."
+            )
         self._delays = frozen(np.floor(given))
 
     @property

@@ -163,12 +163,17 @@ class Layer:
         TypeError, ValueError, IndexError
             If an argument is not as described.
         StateError
-            If the memory of earlier frames would be lost.
+            If the memory of earlier frames, present or pushed, would be lost.
         """
         settings: dict[str, Any] = {"backend": backend, "threads": threads, "device": device, "dtype": dtype}
         Network(**settings)  # raises if one of them is wrong
         if self._has_memory():
             raise StateError(f"compile: {self._holds_memory()}")
+        if self._pushed:
+            raise StateError(
+                f"compile: the {type(self).__name__} has pushed states, which belong to the present settings; call "
+                "pop_state() and clear_state() first."
+            )
         self._settings, self._stages = settings, []
 
     def _ready(self, shape: tuple[int, ...]) -> list[Stage]:
