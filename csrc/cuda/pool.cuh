@@ -1,11 +1,14 @@
 // Pooling: boxes without weights, clipped at the borders of pre.
 //
-// Ladder of versions (not yet measured on a GPU):
+// Ladder of versions. Not yet measured on a GPU: the numbers are counted in the machine code for sm_90, of
+// float32 and max; a copy at the speed of an H200 needs about 30 KB under way per multiprocessor.
 //   pool_naive  one thread per unit and trial, a loop over its box
 //   pool_rows   the rows of a box are combined 16 bytes at a time on their way to shared memory, and the
-//   result reduced
-//               along the row from there: every byte of pre that a row of boxes needs is read once, whatever
-//               the extent
+//               result reduced along the row from there: every byte of pre that a row of boxes needs is read
+//               once, whatever the extent. Two vectors of two rows each are read before they are combined:
+//               64 registers, 4 reads of 16 bytes under way per thread, at most 64 KB per multiprocessor,
+//               none in the phase behind the barrier (one row of one vector at a time: 56 registers, 1 read,
+//               16 KB)
 #pragma once
 
 #include "cuda/coordinates.cuh"
@@ -54,37 +57,48 @@ inline __device__ Span span_of(const PoolAxis& a, int32_t q) {
   return {begin, min(begin + a.extent, a.pre)};
 }
 
-// Elements [x, x + wide) of a row of `length`; what lies outside is left as it was.
-template <class T>
-inline __device__ void read_wide(const T* row, int32_t x, int32_t length, bool aligned, Wide<T>& to) {
-  constexpr int V = 16 / sizeof(T);
-  if (aligned && x + V <= length) {
-    to = *reinterpret_cast<const Wide<T>*>(row + x);
-  } else {
-    WEIGHTSHARING_UNROLL
-    for (int v = 0; v < V; ++v)
-      if (x + v < length) to.element[v] = row[x + v];
+// Which of `count` comes next in the number of a block. No division where nothing is left to divide: each
+// is a chain of forty cycles or so before the first load.
+inline __device__ int32_t take(uint32_t& index, uint32_t count) {
+  if (index < count) {
+    const uint32_t here = index;
+    index = 0;
+    return static_cast<int32_t>(here);
   }
+  const uint32_t here = index % count;
+  index /= count;
+  return static_cast<int32_t>(here);
+}
+
+template <int reduction, class T>
+inline __device__ Wide<T> identity_wide() {
+  Wide<T> wide;
+  WEIGHTSHARING_UNROLL
+  for (T& element : wide.element) element = identity<reduction, T>();
+  return wide;
+}
+template <int reduction, class T>
+inline __device__ void combine_into(Wide<T>& total, const Wide<T>& more) {
+  WEIGHTSHARING_UNROLL
+  for (unsigned v = 0; v < 16 / sizeof(T); ++v)
+    total.element[v] = combine<reduction>(total.element[v], more.element[v]);
 }
 
 // This block is responsible for p.units boxes of axis 3 next to each other, in blockDim.y rows of boxes. This
 // thread reads every blockDim.x-th 16 bytes of its rows, then is responsible for every blockDim.x-th unit.
 //
 // For pre_step[3] = post_step[3] = inner. Grid: ceil(post[3] / units) * ceil(post[2] / blockDim.y) * post[1]
-// * post[0] * batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes.
+// * post[0] * batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes. Elements are
+// added one after the other, first rows and then along the row: for sums at most chunk_taps of each.
 template <class T, int reduction>
 __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolParameters<T> p) {
   constexpr int V = 16 / sizeof(T);
   WEIGHTSHARING_DYNAMIC_SHARED(T, shared);
   uint32_t index = blockIdx.x;
-  const auto next = [&](uint32_t count) {
-    const uint32_t here = index % count;
-    index /= count;
-    return static_cast<int32_t>(here);
-  };
-  const int32_t first = next((p.axis[3].post + p.units - 1) / p.units) * p.units;
-  const int32_t q2 = next((p.axis[2].post + blockDim.y - 1) / blockDim.y) * blockDim.y + threadIdx.y;
-  const int32_t q1 = next(p.axis[1].post), q0 = next(p.axis[0].post), trial = static_cast<int32_t>(index);
+  const int32_t first = take(index, (p.axis[3].post + p.units - 1) / p.units) * p.units;
+  const int32_t q2 = take(index, (p.axis[2].post + blockDim.y - 1) / blockDim.y) * blockDim.y + threadIdx.y;
+  const int32_t q1 = take(index, p.axis[1].post), q0 = take(index, p.axis[0].post),
+                trial = static_cast<int32_t>(index);
   const bool active = q2 < p.axis[2].post;
   const int32_t units = min(p.units, p.axis[3].post - first);
   const int32_t length = p.axis[3].pre * p.inner, begin = first * p.axis[3].stride * p.inner,
@@ -102,33 +116,48 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
             16 ==
         0;
     const int32_t end = min(length, span_of(p.axis[3], first + units - 1).end * p.inner);
-    for (int32_t x = begin - shift + threadIdx.x * V; x < end; x += blockDim.x * V) {
-      Wide<T> total, part;
+    constexpr int X = PoolTile::columns_at_once, K = PoolTile::rows_at_once;
+    const int32_t apart = blockDim.x * V;
+    for (int32_t x = begin - shift + threadIdx.x * V; x < end; x += X * apart) {
+      Wide<T> total[X];
+      // Only the last vector of a row of pre may stick out of it.
+      bool whole = aligned;
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) total.element[v] = part.element[v] = identity<reduction, T>();
-      int32_t added = 0;
+      for (int c = 0; c < X; ++c) {
+        total[c] = identity_wide<reduction, T>();
+        whole = whole && (x + c * apart >= end || x + c * apart + V <= length);
+      }
       for (int32_t i = s0.begin; i < s0.end; ++i)
         for (int32_t j = s1.begin; j < s1.end; ++j) {
-          const T* row = rates + i * p.pre_step[0] + j * p.pre_step[1] + s2.begin * p.pre_step[2];
-          for (int32_t k = s2.begin; k < s2.end; ++k, row += p.pre_step[2]) {
-            Wide<T> rate{};
-            read_wide(row, x, length, aligned, rate);
+          const T* row = rates + i * p.pre_step[0] + j * p.pre_step[1] + s2.begin * p.pre_step[2] + x;
+          for (int32_t k = s2.begin; k < s2.end; k += K, row += K * p.pre_step[2]) {
+            // All of them are under way before any is combined.
+            Wide<T> rate[K * X];
             WEIGHTSHARING_UNROLL
-            for (int v = 0; v < V; ++v)
-              part.element[v] = combine<reduction>(part.element[v], rate.element[v]);
-            if (reduction == reduce_sum && ++added == chunk_taps) {
-              added = 0;
+            for (Wide<T>& r : rate) r = identity_wide<reduction, T>();
+            if (whole) {
               WEIGHTSHARING_UNROLL
-              for (int v = 0; v < V; ++v) {
-                total.element[v] += part.element[v];
-                part.element[v] = T(0);
+              for (int n = 0; n < K * X; ++n) {
+                const int32_t y = n / X, dx = n % X * apart;
+                if (k + y < s2.end && x + dx < end)
+                  rate[n] = *reinterpret_cast<const Wide<T>*>(row + y * p.pre_step[2] + dx);
+              }
+            } else {
+              WEIGHTSHARING_UNROLL
+              for (int n = 0; n < K * X * V; ++n) {
+                const int32_t y = n / V / X, dx = n / V % X * apart + n % V;
+                if (k + y < s2.end && x + dx < length)
+                  rate[n / V].element[n % V] = row[y * p.pre_step[2] + dx];
               }
             }
+            WEIGHTSHARING_UNROLL
+            for (int n = 0; n < K * X; ++n) combine_into<reduction>(total[n % X], rate[n]);
           }
         }
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) total.element[v] = combine<reduction>(total.element[v], part.element[v]);
-      *reinterpret_cast<Wide<T>*>(line + x - (begin - shift)) = total;
+      for (int c = 0; c < X; ++c)
+        if (x + c * apart < end)
+          *reinterpret_cast<Wide<T>*>(line + x + c * apart - (begin - shift)) = total[c];
     }
   }
   __syncthreads();
@@ -142,12 +171,7 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
     const int32_t extent = s3.end - s3.begin;
     const T* from = line + shift + q * p.axis[3].stride * p.inner + layer;
     T total = identity<reduction, T>();
-    for (int32_t k = 0; k < extent;) {
-      const int32_t chunk = min(k + chunk_taps, extent);
-      T part = identity<reduction, T>();
-      for (; k < chunk; ++k) part = combine<reduction>(part, from[k * p.inner]);
-      total = combine<reduction>(total, part);
-    }
+    for (int32_t k = 0; k < extent; ++k) total = combine<reduction>(total, from[k * p.inner]);
     if (reduction == reduce_sum && p.reduction == reduce_mean)
       total /= static_cast<T>(static_cast<int64_t>(rows) * extent);
     write_unit(post + x, total, p.accumulate);

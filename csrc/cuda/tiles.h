@@ -51,6 +51,7 @@ struct GatherTile {
 
 struct PoolTile {
   static constexpr int threads = 256;
+  static constexpr int rows_at_once = 2, columns_at_once = 2;  // vectors that a thread of pool_rows reads
 };
 
 // For launches; device code does not call these.
