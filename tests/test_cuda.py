@@ -570,6 +570,18 @@ TILED = {
         ),
         "pool",
     ),
+    "pooling in whole vectors": (
+        PoolingDescription((3, 62, 80), (3, 31, 40), (1, 2, 2), (1, 2, 2), "max", psp=RATE),
+        "pool",
+    ),
+    "pooling of channels": (
+        PoolingDescription((22, 31, 64), (11, 15, 64), (2, 2, 1), (2, 2, 1), "mean", psp=RATE),
+        "pool",
+    ),
+    "pooling of four channels": (
+        PoolingDescription((53, 80, 4), (26, 40, 4), (2, 2, 1), (2, 2, 1), "min", psp=RATE),
+        "pool",
+    ),
 }
 
 
@@ -585,6 +597,24 @@ def test_kernels_with_tiles(backend, case, dtype, specials):
     report = executor.describe()
     assert report["family"] == family
     assert "one thread per unit" not in report["reason"]
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize(
+    ("pre", "extent", "kernel"),
+    (
+        ((64, 256), (2, 2), "pool_2x2"),
+        ((64, 64, 8), (2, 2, 1), "pool_2x2"),
+        ((64, 64, 3), (2, 2, 1), "pool_rows"),
+        ((96, 192), (3, 3), "pool_rows"),
+        ((8, 8), (2, 2), "pool_naive"),
+    ),
+)
+def test_pooling_says_which_kernel(backend, pre, extent, kernel, dtype):
+    post = tuple(n // e for n, e in zip(pre, extent, strict=True))
+    executor = CudaExecutor(PoolingDescription(pre, post, extent, extent, "max", psp=RATE), dtype, backend)
+    assert executor.describe()["reason"].startswith(kernel + ":")
 
 
 @each_backend

@@ -105,10 +105,10 @@ struct PoolParameters {
   int32_t batch;
   int32_t reduction;
   int32_t accumulate;
-  // Only pool_rows reads these.
+  // Only the fast kernels read these.
   int32_t
       inner;  // neighbouring elements per coordinate of axis 3, in pre and post alike: pre_step[3] = inner
-  int32_t units;  // units of axis 3 per block
+  int32_t units;  // pool_rows: units of axis 3 per block
 };
 
 template <class T>

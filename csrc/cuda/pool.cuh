@@ -1,11 +1,18 @@
 // Pooling: boxes without weights, clipped at the borders of pre.
 //
-// Ladder of versions (not yet measured on a GPU):
+// Ladder of versions. Not yet measured on a GPU: the numbers are counted in the machine code for sm_90, of
+// float32 and max; a copy at the speed of an H200 needs about 30 KB under way per multiprocessor.
 //   pool_naive  one thread per unit and trial, a loop over its box
 //   pool_rows   the rows of a box are combined 16 bytes at a time on their way to shared memory, and the
-//   result reduced
-//               along the row from there: every byte of pre that a row of boxes needs is read once, whatever
-//               the extent
+//               result reduced along the row from there: every byte of pre that a row of boxes needs is read
+//               once, whatever the extent. Two vectors of two rows each are read before they are combined:
+//               64 registers, 4 reads of 16 bytes under way per thread, at most 64 KB per multiprocessor,
+//               none in the phase behind the barrier (one row of one vector at a time: 56 registers, 1 read,
+//               16 KB)
+//   pool_2x2    boxes of 2 x 2 side by side stay in registers: no shared memory, no barrier. 48 registers, 8
+//               reads of 16 bytes under way per thread, at most 160 KB per multiprocessor; 302 instructions
+//               for the 8 results of a thread, 175 of them up to the first read (314 and 218 with layers); at
+//               4.2 TB/s a multiprocessor issues about 1100 in the time that the bytes of a warp take
 #pragma once
 
 #include "cuda/coordinates.cuh"
@@ -54,37 +61,48 @@ inline __device__ Span span_of(const PoolAxis& a, int32_t q) {
   return {begin, min(begin + a.extent, a.pre)};
 }
 
-// Elements [x, x + wide) of a row of `length`; what lies outside is left as it was.
-template <class T>
-inline __device__ void read_wide(const T* row, int32_t x, int32_t length, bool aligned, Wide<T>& to) {
-  constexpr int V = 16 / sizeof(T);
-  if (aligned && x + V <= length) {
-    to = *reinterpret_cast<const Wide<T>*>(row + x);
-  } else {
-    WEIGHTSHARING_UNROLL
-    for (int v = 0; v < V; ++v)
-      if (x + v < length) to.element[v] = row[x + v];
+// Which of `count` comes next in the number of a block. No division where nothing is left to divide: each
+// is a chain of forty cycles or so before the first load.
+inline __device__ int32_t take(uint32_t& index, uint32_t count) {
+  if (index < count) {
+    const uint32_t here = index;
+    index = 0;
+    return static_cast<int32_t>(here);
   }
+  const uint32_t here = index % count;
+  index /= count;
+  return static_cast<int32_t>(here);
+}
+
+template <int reduction, class T>
+inline __device__ Wide<T> identity_wide() {
+  Wide<T> wide;
+  WEIGHTSHARING_UNROLL
+  for (T& element : wide.element) element = identity<reduction, T>();
+  return wide;
+}
+template <int reduction, class T>
+inline __device__ void combine_into(Wide<T>& total, const Wide<T>& more) {
+  WEIGHTSHARING_UNROLL
+  for (unsigned v = 0; v < 16 / sizeof(T); ++v)
+    total.element[v] = combine<reduction>(total.element[v], more.element[v]);
 }
 
 // This block is responsible for p.units boxes of axis 3 next to each other, in blockDim.y rows of boxes. This
 // thread reads every blockDim.x-th 16 bytes of its rows, then is responsible for every blockDim.x-th unit.
 //
 // For pre_step[3] = post_step[3] = inner. Grid: ceil(post[3] / units) * ceil(post[2] / blockDim.y) * post[1]
-// * post[0] * batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes.
+// * post[0] * batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes. Elements are
+// added one after the other, first rows and then along the row: for sums at most chunk_taps of each.
 template <class T, int reduction>
 __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolParameters<T> p) {
   constexpr int V = 16 / sizeof(T);
   WEIGHTSHARING_DYNAMIC_SHARED(T, shared);
   uint32_t index = blockIdx.x;
-  const auto next = [&](uint32_t count) {
-    const uint32_t here = index % count;
-    index /= count;
-    return static_cast<int32_t>(here);
-  };
-  const int32_t first = next((p.axis[3].post + p.units - 1) / p.units) * p.units;
-  const int32_t q2 = next((p.axis[2].post + blockDim.y - 1) / blockDim.y) * blockDim.y + threadIdx.y;
-  const int32_t q1 = next(p.axis[1].post), q0 = next(p.axis[0].post), trial = static_cast<int32_t>(index);
+  const int32_t first = take(index, (p.axis[3].post + p.units - 1) / p.units) * p.units;
+  const int32_t q2 = take(index, (p.axis[2].post + blockDim.y - 1) / blockDim.y) * blockDim.y + threadIdx.y;
+  const int32_t q1 = take(index, p.axis[1].post), q0 = take(index, p.axis[0].post),
+                trial = static_cast<int32_t>(index);
   const bool active = q2 < p.axis[2].post;
   const int32_t units = min(p.units, p.axis[3].post - first);
   const int32_t length = p.axis[3].pre * p.inner, begin = first * p.axis[3].stride * p.inner,
@@ -102,33 +120,48 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
             16 ==
         0;
     const int32_t end = min(length, span_of(p.axis[3], first + units - 1).end * p.inner);
-    for (int32_t x = begin - shift + threadIdx.x * V; x < end; x += blockDim.x * V) {
-      Wide<T> total, part;
+    constexpr int X = PoolTile::columns_at_once, K = PoolTile::rows_at_once;
+    const int32_t apart = blockDim.x * V;
+    for (int32_t x = begin - shift + threadIdx.x * V; x < end; x += X * apart) {
+      Wide<T> total[X];
+      // Only the last vector of a row of pre may stick out of it.
+      bool whole = aligned;
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) total.element[v] = part.element[v] = identity<reduction, T>();
-      int32_t added = 0;
+      for (int c = 0; c < X; ++c) {
+        total[c] = identity_wide<reduction, T>();
+        whole = whole && (x + c * apart >= end || x + c * apart + V <= length);
+      }
       for (int32_t i = s0.begin; i < s0.end; ++i)
         for (int32_t j = s1.begin; j < s1.end; ++j) {
-          const T* row = rates + i * p.pre_step[0] + j * p.pre_step[1] + s2.begin * p.pre_step[2];
-          for (int32_t k = s2.begin; k < s2.end; ++k, row += p.pre_step[2]) {
-            Wide<T> rate{};
-            read_wide(row, x, length, aligned, rate);
+          const T* row = rates + i * p.pre_step[0] + j * p.pre_step[1] + s2.begin * p.pre_step[2] + x;
+          for (int32_t k = s2.begin; k < s2.end; k += K, row += K * p.pre_step[2]) {
+            // All of them are under way before any is combined.
+            Wide<T> rate[K * X];
             WEIGHTSHARING_UNROLL
-            for (int v = 0; v < V; ++v)
-              part.element[v] = combine<reduction>(part.element[v], rate.element[v]);
-            if (reduction == reduce_sum && ++added == chunk_taps) {
-              added = 0;
+            for (Wide<T>& r : rate) r = identity_wide<reduction, T>();
+            if (whole) {
               WEIGHTSHARING_UNROLL
-              for (int v = 0; v < V; ++v) {
-                total.element[v] += part.element[v];
-                part.element[v] = T(0);
+              for (int n = 0; n < K * X; ++n) {
+                const int32_t y = n / X, dx = n % X * apart;
+                if (k + y < s2.end && x + dx < end)
+                  rate[n] = *reinterpret_cast<const Wide<T>*>(row + y * p.pre_step[2] + dx);
+              }
+            } else {
+              WEIGHTSHARING_UNROLL
+              for (int n = 0; n < K * X * V; ++n) {
+                const int32_t y = n / V / X, dx = n / V % X * apart + n % V;
+                if (k + y < s2.end && x + dx < length)
+                  rate[n / V].element[n % V] = row[y * p.pre_step[2] + dx];
               }
             }
+            WEIGHTSHARING_UNROLL
+            for (int n = 0; n < K * X; ++n) combine_into<reduction>(total[n % X], rate[n]);
           }
         }
       WEIGHTSHARING_UNROLL
-      for (int v = 0; v < V; ++v) total.element[v] = combine<reduction>(total.element[v], part.element[v]);
-      *reinterpret_cast<Wide<T>*>(line + x - (begin - shift)) = total;
+      for (int c = 0; c < X; ++c)
+        if (x + c * apart < end)
+          *reinterpret_cast<Wide<T>*>(line + x + c * apart - (begin - shift)) = total[c];
     }
   }
   __syncthreads();
@@ -142,15 +175,113 @@ __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolPara
     const int32_t extent = s3.end - s3.begin;
     const T* from = line + shift + q * p.axis[3].stride * p.inner + layer;
     T total = identity<reduction, T>();
-    for (int32_t k = 0; k < extent;) {
-      const int32_t chunk = min(k + chunk_taps, extent);
-      T part = identity<reduction, T>();
-      for (; k < chunk; ++k) part = combine<reduction>(part, from[k * p.inner]);
-      total = combine<reduction>(total, part);
-    }
+    for (int32_t k = 0; k < extent; ++k) total = combine<reduction>(total, from[k * p.inner]);
     if (reduction == reduce_sum && p.reduction == reduce_mean)
       total /= static_cast<T>(static_cast<int64_t>(rows) * extent);
     write_unit(post + x, total, p.accumulate);
+  }
+}
+
+// Side by side along the contiguous axis: half as many results as a vector has elements.
+template <class T>
+struct Half {
+  alignas(8) T element[8 / sizeof(T)];
+};
+
+// to[...] := value, or added to what is there, as write_unit.
+template <class V>
+inline __device__ void write_vector(V* to, V value, int32_t accumulate) {
+  if (accumulate) {
+    const V old = *to;
+    WEIGHTSHARING_UNROLL
+    for (unsigned v = 0; v < sizeof value.element / sizeof value.element[0]; ++v)
+      value.element[v] = old.element[v] + value.element[v];
+  }
+  *to = value;
+}
+
+// This block is responsible for blockDim.y rows of boxes, in each of them for blockDim.x * U 16-byte vectors
+// of results, this thread for every blockDim.x-th of them in one row. All that a thread reads is under way
+// before any of it is combined. Neighbouring lanes read neighbouring vectors: with inner = 1, where a vector
+// of pre makes half a vector of results, a thread takes two that lie blockDim.x apart and writes 8 bytes for
+// each.
+//
+// For boxes of 2 x 2 on the axes 2 and 3, side by side, none clipped, with extents of 1 on the axes before;
+// pre_step[3] = post_step[3] = inner, which is 1 or a multiple of a vector. Rows of pre begin at multiples of
+// 16 bytes and hold whole vectors, rows of post begin at multiples of 8 (inner = 1) or 16 bytes. Grid:
+// ceil(post[3] * inner / results of a block in one row) * ceil(post[2] / blockDim.y) * post[1] * post[0] *
+// batch, one-dimensional; block: x lanes * y rows.
+template <class T, int reduction>
+__global__ void __launch_bounds__(PoolTile::threads, 4) pool_2x2(const PoolParameters<T> p) {
+  constexpr int V = 16 / sizeof(T), U = PoolTile::vectors;
+  const int32_t lanes = blockDim.x, lane = threadIdx.x;
+  const int32_t length = p.axis[3].post * p.inner, per_block = lanes * (U * V);  // results
+  uint32_t index = blockIdx.x;
+  const int32_t first =
+      take(index, static_cast<uint32_t>(length + per_block - 1) / static_cast<uint32_t>(per_block)) *
+      per_block;
+  const int32_t q2 = take(index, (p.axis[2].post + blockDim.y - 1) / blockDim.y) * blockDim.y + threadIdx.y;
+  const int32_t q1 = take(index, p.axis[1].post), q0 = take(index, p.axis[0].post),
+                trial = static_cast<int32_t>(index);
+  const bool layers = p.inner > 1;
+  if (q2 >= p.axis[2].post || first + (layers ? lane * V : lane * (V / 2)) >= length) return;
+
+  // From the start of a row, the two vectors that each vector of results needs. Behind the end of the row the
+  // last one is read once more and not written.
+  int32_t at[2 * U];
+  WEIGHTSHARING_UNROLL
+  for (int u = 0; u < U; ++u) {
+    if (layers) {
+      const int32_t x = min(first + (u * lanes + lane) * V, length - V);
+      const uint32_t layer = static_cast<uint32_t>(x) % static_cast<uint32_t>(p.inner);
+      at[2 * u] = 2 * x - static_cast<int32_t>(layer);
+      at[2 * u + 1] = at[2 * u] + p.inner;
+    } else {
+      const int32_t x = 2 * first + (2 * u * lanes + lane) * V;
+      at[2 * u] = min(x, 2 * length - V);
+      at[2 * u + 1] = min(x + lanes * V, 2 * length - V);
+    }
+  }
+  const T* row = source_rates(p.source) + trial * p.pre_size +
+                 static_cast<int64_t>(q0) * p.axis[0].stride * p.pre_step[0] +
+                 static_cast<int64_t>(q1) * p.axis[1].stride * p.pre_step[1] +
+                 static_cast<int64_t>(q2) * 2 * p.pre_step[2];
+  Wide<T> rate[2][2 * U];
+  WEIGHTSHARING_UNROLL
+  for (int n = 0; n < 4 * U; ++n)
+    rate[n / (2 * U)][n % (2 * U)] =
+        *reinterpret_cast<const Wide<T>*>(row + n / (2 * U) * p.pre_step[2] + at[n % (2 * U)]);
+
+  T* post = p.post + trial * p.post_size + q0 * p.post_step[0] + q1 * p.post_step[1] + q2 * p.post_step[2];
+  // The same as pool_rows: a quarter is exact, and a sum that began with 0 is never -0.
+  const T scale = p.reduction == reduce_mean ? T(0.25) : T(1);
+  const auto result = [&](T a, T b) {
+    const T both = combine<reduction>(a, b);
+    return reduction == reduce_sum ? both * scale + T(0) : both;
+  };
+  WEIGHTSHARING_UNROLL
+  for (int u = 0; u < U; ++u) {
+    Wide<T>&left = rate[0][2 * u], &right = rate[0][2 * u + 1];
+    combine_into<reduction>(left, rate[1][2 * u]);
+    combine_into<reduction>(right, rate[1][2 * u + 1]);
+    if (layers) {
+      const int32_t x = first + (u * lanes + lane) * V;
+      Wide<T> value;
+      WEIGHTSHARING_UNROLL
+      for (int v = 0; v < V; ++v) value.element[v] = result(left.element[v], right.element[v]);
+      if (x < length) write_vector(reinterpret_cast<Wide<T>*>(post + x), value, p.accumulate);
+    } else {
+      WEIGHTSHARING_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        const int32_t x = first + ((2 * u + h) * lanes + lane) * (V / 2);
+        const Wide<T>& pairs = h ? right : left;
+        Half<T> value;
+        WEIGHTSHARING_UNROLL
+        for (int v = 0; v < V / 2; ++v)
+          value.element[v] = result(pairs.element[2 * v], pairs.element[2 * v + 1]);
+        if (x < length) write_vector(reinterpret_cast<Half<T>*>(post + x), value, p.accumulate);
+      }
+    }
   }
 }
 

@@ -414,7 +414,7 @@ class ScheduleOf final : public Schedule {
         WindowParameters<T> w;
         std::memcpy(&w, launch.parameters.data(), sizeof w);
         small.back() = flat("gather_naive", w.units * w.filters * w.batch, w);
-      } else if (family == "pool_rows") {
+      } else if (family == "pool_rows" || family == "pool_2x2") {
         PoolParameters<T> p;
         std::memcpy(&p, launch.parameters.data(), sizeof p);
         if (p.inner != 1) return false;

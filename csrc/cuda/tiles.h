@@ -51,12 +51,30 @@ struct GatherTile {
 
 struct PoolTile {
   static constexpr int threads = 256;
+  static constexpr int rows_at_once = 2, columns_at_once = 2;  // vectors that a thread of pool_rows reads
+  static constexpr int vectors = 2;  // of results, per thread of pool_2x2: eight reads at once
 };
 
 // For launches; device code does not call these.
 #if !defined(__CUDACC_RTC__)
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Lanes of a block of pool_2x2: they share a row of boxes out evenly, blocks begin at multiples of 128 bytes.
+template <class T>
+inline int64_t pool_2x2_lanes(const PoolParameters<T>& p) {
+  const int64_t wide = 16 / sizeof(T);
+  const int64_t wanted = divide_up(static_cast<int64_t>(p.axis[3].post) * p.inner, wide * PoolTile::vectors);
+  const int64_t lanes = divide_up(wanted, divide_up(wanted, PoolTile::threads));
+  return lanes > 32 ? divide_up(lanes, 8) * 8 : lanes;
+}
+template <class T>
+inline bool pool_2x2_aligned(const PoolParameters<T>& p) {
+  const Source<T>& s = p.source;
+  const uintptr_t rates = reinterpret_cast<uintptr_t>(s.history ? s.history : s.rates);
+  const uintptr_t row = s.history ? static_cast<uintptr_t>(s.row) * sizeof(T) : 0;
+  return (rates | row | reinterpret_cast<uintptr_t>(p.post)) % 16 == 0;
+}
 
 // Static shared memory of window_tile with `extent` rows and columns, and of gather_tile.
 inline int64_t window_tile_bytes(int64_t extent, int64_t element_bytes) {

@@ -226,6 +226,25 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
   return plans;
 }
 
+namespace {
+
+// pool_rows and pool_2x2 count the elements of a row of pre in 32 bits, and a few threads beyond it.
+constexpr Index most_elements_of_a_row = (Index{1} << 31) - (Index{1} << 16);
+
+// Why boxes with two rows of two cannot go to pool_2x2, or nothing.
+std::string hindrance_of_2x2(const std::vector<Entry>& entries, Index inner, Index wide) {
+  const Axis last = entries.back().axis, row = entries[entries.size() - 2].axis;
+  if (row.taps != 2) return "the rows of a box are apart by more than a row of pre";
+  for (const Axis& a : {row, last}) {
+    if (a.post > 1 && a.stride != 2) return "boxes are not side by side";
+    if (2 * a.post > a.pre) return "boxes are clipped at the border";
+  }
+  const bool whole = inner > 1 ? inner % wide == 0 : last.pre % wide == 0 && last.post % (wide / 2) == 0;
+  return whole ? "" : "rows are not whole vectors of 16 bytes";
+}
+
+}  // namespace
+
 PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation operation, std::size_t element_bytes,
                                 const GpuTarget& target) {
   PoolLaunchPlan p{};
@@ -253,12 +272,24 @@ PoolLaunchPlan plan_pool_launch(const PoolingGeometry& g, Operation operation, s
   const Index most = sum ? 32 : 1024;
   Index rows = 1;
   for (std::size_t d = 0; d + 1 < entries.size(); ++d) rows *= entries[d].axis.taps;
-  p.rows = p.post_size >= least_for_tiles && rows <= most && last.taps <= most &&
-           4 * line * static_cast<Index>(element_bytes) <= most_for_tiles(target);
-  p.reason = p.rows ? "rows are combined on their way to shared memory" : "one thread per unit";
-  p.inner = p.rows ? narrow(inner, "the number of layers") : 1;
-  p.units = p.rows ? narrow(units, "the number of units") : 1;
-  if (!p.rows) {
+  const bool fast = p.post_size >= least_for_tiles && rows <= most && last.taps <= most &&
+                    last.pre * inner < most_elements_of_a_row &&
+                    4 * line * static_cast<Index>(element_bytes) <= most_for_tiles(target);
+  p.kernel = fast ? PoolKernel::rows : PoolKernel::naive;
+  p.reason =
+      fast ? "pool_rows: rows are combined on their way to shared memory" : "pool_naive: one thread per unit";
+  if (fast && rows == 2 && last.taps == 2) {
+    const std::string hindrance = hindrance_of_2x2(entries, inner, 16 / static_cast<Index>(element_bytes));
+    if (hindrance.empty()) {
+      p.kernel = PoolKernel::two_by_two;
+      p.reason = "pool_2x2: boxes side by side in rows of whole vectors, past shared memory";
+    } else {
+      p.reason += " (not pool_2x2: " + hindrance + ")";
+    }
+  }
+  p.inner = fast ? narrow(inner, "the number of layers") : 1;
+  p.units = fast ? narrow(units, "the number of units") : 1;
+  if (!fast) {
     entries.clear();
     pre_step = post_step = 1;
     for (std::size_t d = g.axes.size(); d-- > 0;) {

@@ -1,6 +1,7 @@
 // From a checked geometry to kernel launches: which kernel, which grid; nothing here touches a device.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -43,9 +44,12 @@ struct WindowLaunchPlan {
   std::vector<std::int32_t> listed;  // [unit][4]
 };
 
+// `two_by_two` is what arrays at multiples of 16 bytes get, others get `rows`: known at the launch only.
+enum class PoolKernel { naive, rows, two_by_two };
+
 struct PoolLaunchPlan {
-  bool rows;  // pool_rows
-  std::string reason;
+  PoolKernel kernel;
+  std::string reason;  // begins with the name of the kernel
   cuda::PoolAxis axis[4];
   std::int64_t pre_step[4], post_step[4];
   std::int64_t pre_size, post_size;
@@ -131,10 +135,21 @@ LaunchShape window_launch(const WindowLaunchPlan& plan, const cuda::WindowParame
 
 template <class T>
 LaunchShape pool_launch(const PoolLaunchPlan& plan, const cuda::PoolParameters<T>& p) {
-  if (!plan.rows) return flat_launch(instance<T>("pool_naive"), plan.post_size * p.batch);
+  if (plan.kernel == PoolKernel::naive)
+    return flat_launch(instance<T>("pool_naive"), plan.post_size * p.batch);
+  const Index outer = static_cast<Index>(p.axis[1].post) * p.axis[0].post * p.batch;
+  if (plan.kernel == PoolKernel::two_by_two && cuda::pool_2x2_aligned(p)) {
+    const Index lanes = cuda::pool_2x2_lanes(p);
+    const Index rows = std::min<Index>(cuda::PoolTile::threads / lanes, p.axis[2].post);
+    const Index per_block = lanes * cuda::PoolTile::vectors * (16 / static_cast<Index>(sizeof(T)));
+    const Index blocks = cuda::divide_up(static_cast<Index>(p.axis[3].post) * p.inner, per_block) *
+                         cuda::divide_up(p.axis[2].post, rows) * outer;
+    return block_launch(instance<T>("pool_2x2", reduction_name(p.reduction)), blocks,
+                        static_cast<unsigned>(lanes), static_cast<unsigned>(rows), 0);
+  }
   const unsigned lanes = 64, rows = cuda::PoolTile::threads / lanes;
-  const Index blocks = cuda::divide_up(p.axis[3].post, p.units) * cuda::divide_up(p.axis[2].post, rows) *
-                       p.axis[1].post * p.axis[0].post * p.batch;
+  const Index blocks =
+      cuda::divide_up(p.axis[3].post, p.units) * cuda::divide_up(p.axis[2].post, rows) * outer;
   return block_launch(instance<T>("pool_rows", reduction_name(p.reduction)), blocks, lanes, rows,
                       cuda::pool_shared_bytes(p, rows));
 }

@@ -1,5 +1,6 @@
 // Whatever shared memory a device has, the plan chooses kernels that fit it: for every family, from what the
 // largest device offers down to nothing. Prints the number of launches, or the first that does not fit.
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -78,6 +79,64 @@ void pools(const PoolingGeometry& geometry, const GpuTarget& target, const std::
   }
 }
 
+// The kernel of a pooling, and the name that its reason begins with, where arrays lie `off` bytes behind a
+// multiple of 16.
+template <class T>
+void must_be(const std::string& wanted, const PoolingGeometry& geometry, std::uintptr_t off, bool delayed,
+             const std::string& reason) {
+  const PoolLaunchPlan plan = plan_pool_launch(geometry, Operation::mean, sizeof(T), {232448, 90});
+  if (plan.reason.rfind(wanted, 0) != 0 && (!off || plan.reason.rfind("pool_2x2", 0) != 0))
+    fail("the reason for " + wanted + " is " + plan.reason);
+  if (plan.reason.find(reason) == std::string::npos) fail(plan.reason + " says nothing of: " + reason);
+  for (const bool post_is_off : {false, true}) {
+    cuda::PoolParameters<T> p{};
+    std::copy(plan.axis, plan.axis + 4, p.axis);
+    p.inner = plan.inner;
+    p.units = plan.units;
+    p.batch = 2;
+    p.reduction = static_cast<std::int32_t>(Operation::mean);
+    const T* from = reinterpret_cast<const T*>(std::uintptr_t{4096} + (post_is_off ? 0 : off));
+    (delayed ? p.source.history : p.source.rates) = from;
+    p.source.row = 2 * plan.pre_size;
+    p.post = reinterpret_cast<T*>(std::uintptr_t{8192} + (post_is_off ? off : 0));
+    const LaunchShape shape = pool_launch(plan, p);
+    ++launches;
+    if (shape.kernel != instance<T>(wanted.c_str(), "sum") &&
+        (wanted != "pool_naive" || shape.kernel != instance<T>("pool_naive")))
+      fail(wanted + " was expected, not " + shape.kernel);
+    if (shape.block[0] * shape.block[1] > cuda::PoolTile::threads) fail(shape.kernel + ": a large block");
+  }
+}
+
+void kernels_of_pooling() {
+  const auto boxes = [](Shape pre, Shape post, Shape extent) {
+    return PoolingGeometry(pre, post, extent, extent);
+  };
+  for (const bool delayed : {false, true}) {
+    for (const PoolingGeometry& whole :
+         {boxes({512, 512, 64}, {256, 256, 64}, {2, 2, 1}), boxes({400, 200}, {200, 100}, {2, 2}),
+          boxes({8, 64, 64}, {8, 32, 32}, {1, 2, 2}), boxes({131, 128}, {65, 64}, {2, 2}),
+          boxes({3, 40, 40, 4}, {3, 20, 20, 4}, {1, 2, 2, 1}), boxes({2, 65536}, {1, 32768}, {2, 2})}) {
+      must_be<float>("pool_2x2", whole, 0, delayed, "boxes side by side");
+      must_be<double>("pool_2x2", whole, 0, delayed, "boxes side by side");
+      must_be<float>("pool_rows", whole, 4, delayed, "boxes side by side");
+      must_be<float>("pool_rows", whole, 8, delayed, "boxes side by side");
+      must_be<double>("pool_rows", whole, 8, delayed, "boxes side by side");
+    }
+    const PoolingGeometry ragged = boxes({400, 202}, {200, 101}, {2, 2});
+    must_be<float>("pool_rows", ragged, 0, delayed, "not whole vectors");
+    must_be<double>("pool_2x2", ragged, 0, delayed, "");
+    must_be<double>("pool_rows", boxes({400, 201}, {200, 100}, {2, 2}), 0, delayed, "not whole vectors");
+    must_be<float>("pool_rows", boxes({200, 200, 3}, {100, 100, 3}, {2, 2, 1}), 0, delayed, "not whole");
+    must_be<float>("pool_rows", boxes({399, 200}, {200, 100}, {2, 2}), 0, delayed, "clipped");
+    must_be<float>("pool_rows", boxes({8, 64, 64}, {4, 64, 32}, {2, 1, 2}), 0, delayed, "apart");
+    must_be<float>("pool_rows", PoolingGeometry({65, 64}, {64, 60}, Shape{2, 2}, Shape{1, 1}), 0, delayed,
+                   "not side by side");
+    must_be<float>("pool_rows", boxes({300, 300}, {100, 100}, {3, 3}), 0, delayed, "shared memory");
+    must_be<float>("pool_naive", boxes({40, 40}, {20, 20}, {2, 2}), 0, delayed, "one thread per unit");
+  }
+}
+
 SharedArguments one(Shape pre, Shape extent) {
   SharedArguments a;
   a.pre = a.post = pre;
@@ -96,7 +155,7 @@ SharedArguments several(Shape pre, Shape extent, Index filters, bool whole_last_
 template <class T>
 void all(const GpuTarget& target) {
   const std::string device = std::to_string(target.shared_bytes) + " bytes, ";
-  for (Index k : {1, 3, 5, 7, 9, 15, 31, 63, 101, 301}) {
+  for (Index k : {1, 2, 3, 5, 7, 9, 15, 31, 63, 101, 301}) {
     const std::string size = device + std::to_string(k) + " x " + std::to_string(k);
     windows<T>(one({400, 400}, {k, k}), Algorithm::automatic, target, size);
     windows<T>(one({400, 400, 3}, {k, k, 1}), Algorithm::automatic, target, size + ", layers");
@@ -127,9 +186,10 @@ int main() {
     if (bytes == 232448)
       for (const char* name :
            {"window_naive", "window_tile", "window_tile_any", "separable_tile", "bank_gemm", "bank_tf32",
-            "gather_naive", "gather_tile", "pool_naive", "pool_rows"})
+            "gather_naive", "gather_tile", "pool_naive", "pool_rows", "pool_2x2"})
         if (!kernels.count(name)) fail(std::string("the largest device never gets ") + name);
     kernels.clear();
   }
+  kernels_of_pooling();
   std::printf("%d launches\n", launches);
 }
