@@ -199,6 +199,11 @@ def test_far_taps_of_a_bank():
 def test_tensor_cores_need_the_cuda_backend(backend):
     with ws.Network(backend=backend):
         pre, post = ws.Population((9, 9)), ws.Population((9, 9, 4))
+        projection = ws.Convolution(pre, post, "exc")
+    with pytest.raises(ValueError, match=rf"3xtf32.*the backend is '{backend}'. Use algorithm='auto'"):
+        projection.connect_filters(np.ones((4, 3, 3)), algorithm="3xtf32")
+    with ws.Network():  # where the backend is open until a call or compile()
+        pre, post = ws.Population((9, 9)), ws.Population((9, 9, 4))
         projection = ws.Convolution(pre, post, "exc").connect_filters(np.ones((4, 3, 3)), algorithm="3xtf32")
     with pytest.raises(ValueError, match=r"3xtf32.*cuda.*Use algorithm='auto'"):
         projection(np.zeros((9, 9)))
@@ -474,6 +479,11 @@ TILED = {
     "three axes": (SharedDescription((9, 20, 30), (9, 20, 30), ((3, 3, 2),), padding=1.5, psp=W_R), "window"),
     "layers": (
         SharedDescription((30, 21, 5), (30, 21, 5), ((5, 3),), keep_last_dimension=True, psp=W_R),
+        "window",
+    ),
+    "column": (SharedDescription((45, 70), (45, 70), ((5, 1),), padding="border", psp=W_R), "window"),
+    "layers of a line": (
+        SharedDescription((61, 37), (61, 37), ((7,),), keep_last_dimension=True, operation="max", psp=W_R),
         "window",
     ),
     "valid": (SharedDescription((70, 70), (66, 64), ((5, 7),), padding="valid", psp=W_R), "window"),

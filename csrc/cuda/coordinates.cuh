@@ -10,6 +10,19 @@ inline __device__ int64_t thread_index() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
 }
 
+// Which of `count` comes next in the number of a block. No division where nothing is left to divide: each
+// is a chain of forty cycles or so before the first load.
+inline __device__ int32_t take(uint32_t& index, uint32_t count) {
+  if (index < count) {
+    const uint32_t here = index;
+    index = 0;
+    return static_cast<int32_t>(here);
+  }
+  const uint32_t here = index % count;
+  index /= count;
+  return static_cast<int32_t>(here);
+}
+
 // Index of the pre element that stands for coordinate u of an axis of n, or -1 when that is the padding
 // value. Nothing is computed for the coordinates inside: a division costs more than all else here.
 template <class Index>

@@ -61,19 +61,6 @@ inline __device__ Span span_of(const PoolAxis& a, int32_t q) {
   return {begin, min(begin + a.extent, a.pre)};
 }
 
-// Which of `count` comes next in the number of a block. No division where nothing is left to divide: each
-// is a chain of forty cycles or so before the first load.
-inline __device__ int32_t take(uint32_t& index, uint32_t count) {
-  if (index < count) {
-    const uint32_t here = index;
-    index = 0;
-    return static_cast<int32_t>(here);
-  }
-  const uint32_t here = index % count;
-  index /= count;
-  return static_cast<int32_t>(here);
-}
-
 template <int reduction, class T>
 inline __device__ Wide<T> identity_wide() {
   Wide<T> wide;

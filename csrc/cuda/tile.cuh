@@ -30,16 +30,10 @@ template <class T>
 inline __device__ TilePlace tile_place(const WindowParameters<T>& p, int32_t columns, int32_t rows) {
   TilePlace at;
   uint32_t index = blockIdx.x;
-  const auto next = [&](uint32_t count) {
-    if (count == 1) return 0;  // a division takes as long as some twenty other instructions
-    const uint32_t here = index % count;
-    index /= count;
-    return static_cast<int32_t>(here);
-  };
-  at.column = next((p.axis[3].post * p.inner + columns - 1) / columns) * columns;
-  at.row = next((p.axis[2].post + rows - 1) / rows) * rows;
-  at.outer[1] = next(p.axis[1].post);
-  at.outer[0] = next(p.axis[0].post);
+  at.column = take(index, (p.axis[3].post * p.inner + columns - 1) / columns) * columns;
+  at.row = take(index, (p.axis[2].post + rows - 1) / rows) * rows;
+  at.outer[1] = take(index, p.axis[1].post);
+  at.outer[0] = take(index, p.axis[0].post);
   at.trial = static_cast<int32_t>(index);
   return at;
 }

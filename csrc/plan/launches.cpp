@@ -159,10 +159,10 @@ std::vector<WindowLaunchPlan> plan_window_launches(const SharedGeometry& g, Oper
     }
 
     // Layers that share their weights become part of the last axis: neighbouring units read neighbouring
-    // elements.
+    // elements. Tiles need two axes.
     std::vector<Entry> merged = entries;
     Index inner = 1;
-    while (merged.size() > 1 && g.filters == 1 && passes_through(merged.back().axis)) {
+    while (merged.size() > 2 && g.filters == 1 && passes_through(merged.back().axis)) {
       inner *= merged.back().axis.pre;
       merged.pop_back();
     }
