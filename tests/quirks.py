@@ -444,7 +444,8 @@ _ABSENT = (
 )  # fmt: skip
 _ABSENT_IN_PROJECTIONS = (
     "connect_fixed_number_pre", "connect_fixed_number_post", "connect_with_func", "connect_from_file",
-    "connect_from_matrix_market", "dendrite", "dendrites", "synapse", "nb_synapses", "connectivity_matrix",
+    "connect_from_matrix_market", "fixed_number_pre", "fixed_number_post", "from_function", "from_file",
+    "from_matrix_market", "dendrite", "dendrites", "synapse", "nb_synapses", "connectivity_matrix",
     "receptive_fields", "save_connectivity", "start_pruning", "start_creating",
 )  # fmt: skip
 

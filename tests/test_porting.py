@@ -40,6 +40,26 @@ def test_a_script_with_arguments_about_generated_code():
     network.simulate(1.0, measure_time=False)
 
 
+def test_connectors_of_annarchy_5():
+    pre, post = ws.Population((2, 2)), ws.Population((2, 2))
+    matrix = [[1.0, np.nan, 2.0, 3.0]] * 4
+    for name, arguments in (
+        ("all_to_all", (2.0,)), ("one_to_one", (2.0,)), ("gaussian", (1.0, 0.5)), ("dog", (2.0, 0.5, 1.0, 0.9)),
+        ("from_matrix", (matrix,)), ("fixed_probability", (1.0, 3.0)),
+    ):  # fmt: skip
+        short = getattr(ws.Projection(pre, post, "exc"), name)(*arguments, storage_format="lil")
+        long = getattr(ws.Projection(pre, post, "exc"), f"connect_{name}")(*arguments)
+        np.testing.assert_array_equal(short.weights, long.weights)
+        np.testing.assert_array_equal(short(np.arange(4.0).reshape(2, 2)), long(np.arange(4.0).reshape(2, 2)))
+    assert ws.Projection.from_sparse is ws.Projection.connect_from_sparse
+    with pytest.raises(TypeError, match="connect_all_to_all has no argument 'what'"):
+        ws.Projection(pre, post, "exc").all_to_all(1.0, what=1)
+    pooled = ws.Pooling(pre, ws.Population((1, 1)), "exc").pooling((2, 2), 3.0)
+    assert pooled.delays == 3.0
+    copy = ws.Copy(pre, post, "exc").copy(long)
+    assert (copy.weights == long.weights).all()
+
+
 SYNAPSES = "learning and structural plasticity are not available"
 
 
