@@ -1,8 +1,8 @@
 """Expressions of a psp or an equation: checked, kept as a small tree, evaluated, split, made a program.
 
-A text is cut into tokens, a small rewriter brings ``if c: a else: b`` and ``^`` into Python's form, Python's
-`ast` reads the result, and a whitelist turns it into a tree of `Node`. Every name and number reaches `ast` as
-a numbered placeholder, so that nothing a user types is evaluated by Python.
+A text is cut into tokens, a small rewriter brings ``if c: a else: b``, ``^``, ``&`` and ``|`` into Python's
+form, Python's `ast` reads the result, and a whitelist turns it into a tree of `Node`. Every name and number
+reaches `ast` as a numbered placeholder, so that nothing a user types is evaluated by Python.
 """
 
 from __future__ import annotations
@@ -242,11 +242,12 @@ _TOKEN = re.compile(
     r"|(?P<newline>[\n;])"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
-    r"|(?P<operator>\*\*|[-+*/]=|[<>=!]=|[-+*/%^()<>,:=])",
+    r"|(?P<operator>\*\*|[-+*/]=|[<>=!]=|[-+*/%^&|()<>,:=])",
     re.ASCII,
 )
 _Word = tuple[str | None, Token]  # spelling for Python, None for an operand
 _PREFIXES = ("+", "-", "not")
+_PYTHON = {"^": "**", "&": "and", "|": "or"}  # how Python spells an operator of the same rank
 _KEYWORDS = ("if", "else", "and", "or", "not", "is")
 
 Function = Callable[[Sequence[Node]], Node]
@@ -363,7 +364,7 @@ class Reader:
             if self.units:
                 over = ", ".join(f"{word}({self.units[0]})" for word in STATISTICS)
                 lines.append(f"Allowed over the population: {over}.")
-            lines.append("Allowed operators: + - * / % ^ ** < <= > >= == != and or not, if c: a else: b.")
+            lines.append("Allowed operators: + - * / % ^ ** < <= > >= == != and or not & |, if c: a else: b.")
         return ExpressionError("\n".join(lines))
 
     def tokens(self) -> list[Token]:
@@ -433,7 +434,7 @@ class Reader:
                     raise self.error("an operator is missing here", token.position, allowed=True)
                 if not operand and not operand_before and token.text not in _PREFIXES:
                     raise self.error("an operand is missing here", token.position, allowed=True)
-                out.append((None if operand else "**" if token.text == "^" else token.text, token))
+                out.append((None if operand else _PYTHON.get(token.text, token.text), token))
                 operand_before = operand
             at += 1
         if at > start and not operand_before:

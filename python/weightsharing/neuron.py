@@ -183,7 +183,7 @@ class Neuron:
 
     Notes
     -----
-    Expressions may use ``+ - * / % ^ **``, comparisons, ``and or not``, ``if c: a else: b``, ``sum(target)``,
+    Expressions may use ``+ - * / % ^ **``, comparisons, ``and or not & |``, ``if c: a else: b``, ``sum(target)``,
     ``t`` and ``dt`` (in ms), ``pi``, the usual functions, and noise: every ``Uniform(a, b)`` and
     ``Normal(mu, sigma)`` written in an equation draws once per unit and step, in an equation flagged
     ``population`` once per step. ``sum()`` adds all targets. ``mean(v)``, ``max(v)``, ``min(v)``,
