@@ -93,7 +93,6 @@ SYNAPSES = "learning and structural plasticity are not available"
         (lambda: ws.Synapse(pruning="w < 0"), SYNAPSES),
         (lambda: ws.Synapse(pre_spike="g += w"), "rate-coded"),
         (lambda: ws.Synapse(wrong=1), "Synapse has no argument 'wrong'; it takes psp, operation"),
-        (lambda: ws.Neuron(extra_values={"a": 1.0}), "constants="),
         (lambda: ws.Pooling(ws.Population(2), ws.Population(2), "exc", net_id=1), "Pooling: net_id=1"),
         (
             lambda: ws.Projection(ws.Population(2), ws.Population(2), "exc").connect_all_to_all(1.0, what=1),

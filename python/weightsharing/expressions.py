@@ -230,7 +230,7 @@ def evaluate_tree(
 
 @dataclass(frozen=True)
 class Token:
-    """A word of the text; its kind is number, name, keyword, operator or newline (which ``;`` is too)."""
+    """A word of the text; its kind is number, name, quoted, keyword, operator or newline (which ``;`` is too)."""
 
     kind: str
     text: str
@@ -242,6 +242,7 @@ _TOKEN = re.compile(
     r"|(?P<newline>[\n;])"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
+    r"|(?P<quoted>'[^'\n]*'|\"[^\"\n]*\")"
     r"|(?P<operator>\*\*|[-+*/]=|[<>=!]=|[-+*/%^&|()<>,:=])",
     re.ASCII,
 )
@@ -340,6 +341,8 @@ class Reader:
         Whether ``sum(target)`` may be read, and ``sum()``, which adds all targets.
     units
         Names whose ``mean``, ``max``, ``min``, ``norm1`` and ``norm2`` over the population may be read.
+    quotes
+        Whether there may be names in quotes, which no expression can contain.
     """
 
     label: str
@@ -348,6 +351,7 @@ class Reader:
     functions: Mapping[str, tuple[_Arity, Function]] = field(default_factory=lambda: FUNCTIONS)
     targets: bool = False
     units: tuple[str, ...] = ()
+    quotes: bool = False
 
     def error(self, message: str, position: int, allowed: bool = False) -> ExpressionError:
         """Return an error that shows the line of `position` with a caret below it."""
@@ -372,7 +376,7 @@ class Reader:
         found, position = [], 0
         while position < len(self.text):
             match = _TOKEN.match(self.text, position)
-            if match is None:
+            if match is None or (match.lastgroup == "quoted" and not self.quotes):
                 raise self.error(f"unexpected character {self.text[position]!r}", position, allowed=True)
             kind = str(match.lastgroup)
             if kind == "name" and match[0] in _KEYWORDS:
@@ -415,6 +419,8 @@ class Reader:
                 raise self.error(
                     f"unexpected {token.text!r} in an expression (compare with ==)", token.position
                 )
+            if token.kind == "quoted":
+                raise self.error("a name in quotes must be the whole value of a parameter", token.position)
             if token.text == "(":
                 out.append(("(", token))
                 at = self._rewrite(tokens, at + 1, out, nesting + 1)
