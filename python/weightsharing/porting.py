@@ -96,6 +96,7 @@ _MEANINGS: dict[str, Mapping[str, _Meaning]] = {
     "Network": {"everything": ((False,), "make its populations in it: network.create(), or 'with network:'")},
     "Population": _POPULATION,
     "ImagePopulation": _POPULATION,
+    "InputArray": _POPULATION,
     "TimedArray": _POPULATION,
     "update": {"reset": ((False,), "times go on counting; call reset() too to begin at the first frame")},
     "create": _POPULATION,
