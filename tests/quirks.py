@@ -433,8 +433,11 @@ def _check_generated_code() -> None:
     pre, post = _pair(2, 2)
     ws.Projection(pre, post, "exc", disable_omp=False).connect_one_to_one(1.0, storage_format="csr")
     pre.network.compile(directory="here", clean=True, silent=True)
-    with pytest.raises(TypeError, match="perf_counter"):
-        pre.network.simulate(1.0, measure_time=True)
+    with pytest.raises(TypeError, match="disable_callbacks"):
+        pre.network.simulate(1.0, callbacks=False)
+    ws.setup(verbose=False, suppress_warnings=True, show_time=True)
+    with pytest.raises(TypeError, match="backend='cuda'"):
+        ws.setup(paradigm="cuda")
 
 
 _ABSENT = (
@@ -661,11 +664,12 @@ OTHERS = (
     ),
     Other(
         "Arguments about generated code",
-        "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, ...)`, "
+        "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, "
+        "suppress_warnings=, show_time=, ...)`, "
         "`storage_format`, `storage_order` and `force_multiple_weights` of the connectors, `disable_omp`, `copied`.",
         "Accepted and ignored: no result depends on them. What has a meaning that is missing here is an error "
-        "which says what to do: `setup(num_threads=, paradigm='cuda', precision=, method='midpoint', "
-        "structural_plasticity=True)`, `simulate(measure_time=True, callbacks=False)`, `stop_condition`, "
+        "which says what to do: `setup(paradigm='cuda', precision=, method='midpoint', structural_plasticity=True)`, "
+        "`simulate(callbacks=False)`, `stop_condition`, "
         "a `net_id` that is not 0, equations of a `Synapse`, and so on.",
         _check_generated_code,
     ),

@@ -1,6 +1,7 @@
 """Calls of scripts for ANNarchy: their arguments and functions work here, or the error says what to do."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ SYNAPSES = "learning and structural plasticity are not available"
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: ws.setup(num_threads=2), r"setup: num_threads=2 .*compile\(threads"),
+        (lambda: ws.setup(num_threads="2"), "num_threads is '2'"),
         (lambda: ws.setup(paradigm="cuda"), r"compile\(backend='cuda'\)"),
         (lambda: ws.setup(method="midpoint"), "flag of each equation"),
         (lambda: ws.setup(precision="double"), "dtype='float64'"),
@@ -74,7 +75,7 @@ SYNAPSES = "learning and structural plasticity are not available"
         (lambda: ws.setup(Dt=1.0), "setup has no argument 'Dt'; it takes dt, dtype, seed"),
         (lambda: ws.compile(add_sources="a.cpp"), "add_function"),
         (lambda: ws.compile(cuda_config={"device": 1}), "device="),
-        (lambda: ws.simulate(1.0, measure_time=True), "perf_counter"),
+        (lambda: ws.simulate(1.0, measure_time="s"), "measure_time is 's'"),
         (lambda: ws.simulate(1.0, callbacks=False), "disable_callbacks"),
         (lambda: ws.step(net_id=1), "with network"),
         (lambda: ws.reset(synapses=True), "leaves weights"),
@@ -105,8 +106,33 @@ def test_arguments_that_are_not_available(call, says):
         call()
 
 
+def test_threads_by_setup():
+    before = ws.get_num_threads()
+    try:
+        ws.setup(num_threads=3, suppress_warnings=True, show_time=True)
+        assert ws.get_num_threads() == 3
+        for wrong in (dict(num_threads=0), dict(num_threads=1, seed=-1), dict(num_threads=1, dt=0.0)):
+            with pytest.raises(ValueError, match="expected"):
+                ws.setup(**wrong)
+        ws.setup(num_threads=None)
+        assert ws.get_num_threads() == 3
+    finally:
+        ws.set_num_threads(before)
+
+
+def test_measured_times_are_printed(capsys):
+    ws.Population(1)
+    ws.compile()
+    ws.simulate(2.0, measure_time=True)
+    assert re.fullmatch(
+        r"Simulating 0\.002 seconds of the network took \S+ seconds\.\n", capsys.readouterr().out
+    )
+    ws.populations()[0].network.simulate(1.0, measure_time=False)
+    assert capsys.readouterr().out == "" and ws.get_time() == 3.0
+
+
 def test_signatures_stay_visible():
-    assert list(inspect.signature(ws.simulate).parameters) == ["duration", "progress"]
+    assert list(inspect.signature(ws.simulate).parameters) == ["duration", "progress", "measure_time"]
     assert list(inspect.signature(ws.Synapse).parameters) == ["psp", "operation"]
 
 

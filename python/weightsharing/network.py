@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import count
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from weakref import WeakSet
@@ -23,6 +24,8 @@ from .backends import (
     checked_target,
     get_num_threads,
     make_runner,
+    set_num_threads,
+    thread_count,
     usable_gpus,
     why_no_gpu,
 )
@@ -571,7 +574,7 @@ class Network(NotCopyable):
         self._histories = compiled.histories
 
     @ported
-    def simulate(self, duration: float, progress: bool = False) -> None:
+    def simulate(self, duration: float, progress: bool = False, measure_time: bool = False) -> None:
         """Run for a time. Ctrl-C stops between two steps.
 
         Parameters
@@ -580,6 +583,8 @@ class Network(NotCopyable):
             In ms, a whole number of steps of `dt` and not negative.
         progress : bool
             Whether to show a progress bar; needs tqdm.
+        measure_time : bool
+            Whether to print how long it took.
 
         Raises
         ------
@@ -592,7 +597,14 @@ class Network(NotCopyable):
         ImportError
             If there is no tqdm for the progress bar.
         """
-        self._run(whole_steps("duration", finite_number("duration", duration), self._dt), progress)
+        steps = whole_steps("duration", finite_number("duration", duration), self._dt)
+        if not isinstance(measure_time, (bool, np.bool_)):
+            raise TypeError(f"measure_time is {measure_time!r}; expected True or False.")
+        begin = perf_counter()
+        self._run(steps, progress)
+        if measure_time:
+            took = perf_counter() - begin
+            print(f"Simulating {duration / 1000.0:g} seconds of the network took {took:g} seconds.")
 
     @ported
     def step(self) -> None:
@@ -1208,13 +1220,20 @@ def clear() -> None:
 
 
 @ported
-def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | None = None) -> None:
+def setup(
+    dt: float | None = None,
+    dtype: DTypeLike | None = None,
+    seed: int | None = None,
+    num_threads: int | None = None,
+) -> None:
     """Change settings of the default network; those left out stay as they are.
 
     Parameters
     ----------
     dt, dtype, seed
         As for `Network`.
+    num_threads : int, optional
+        As `set_num_threads`, so for all networks that are given no number of their own.
 
     Raises
     ------
@@ -1229,8 +1248,11 @@ def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | N
     new_dtype = network._dtype if dtype is None else checked_dtype(dtype)
     if new_dtype != network._dtype and network._populations:
         raise StateError("setup: dtype must be chosen before the first population is created; clear() first.")
+    thread_count(num_threads, "num_threads")  # raises
     if seed is not None:
         network._set_seed(seed)
+    if num_threads is not None:
+        set_num_threads(num_threads)
     network._dt, network._dtype = new_dt, new_dtype
 
 
@@ -1243,9 +1265,9 @@ def compile(
 
 
 @ported
-def simulate(duration: float, progress: bool = False) -> None:
+def simulate(duration: float, progress: bool = False, measure_time: bool = False) -> None:
     """Run the default network for a time in ms; see `Network.simulate`."""
-    _default.simulate(duration, progress)
+    _default.simulate(duration, progress, measure_time)
 
 
 @ported
