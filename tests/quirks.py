@@ -577,6 +577,15 @@ def _check_callbacks() -> None:
     for _ in range(2):
         network.simulate(4.0)
     assert times == [0.0, 3.0, 6.0]
+    network.clear_all_callbacks()
+    times.clear()
+    network.every(3.0, offset=4.0)(lambda number: times.append((number, network.time)))
+    network.every(5.0, offset=-1.0)(lambda number: times.append((number, network.time)))
+    network.reset()
+    network.simulate(6.0)
+    assert times == [(0, 4.0), (0, 4.0)]
+    with pytest.raises(ValueError, match="wait is -1"):
+        network.every(3.0, wait=-1.0)
 
 
 OTHERS = (
@@ -771,8 +780,10 @@ OTHERS = (
     ),
     Other(
         "Times of `every()`",
-        "Counted from each call of `simulate()`, and so is the number that the function gets.",
-        "Absolute, however a run is cut into calls of `simulate()`.",
+        "Counted from each call of `simulate()`, and so is the number that the function gets. An `offset` of a period "
+        "or more counts as 0, a negative `wait` too.",
+        "Absolute, however a run is cut into calls of `simulate()`. Any positive `offset` is taken as it is, and a "
+        "negative `wait` is an error. A negative `offset` counts from the end of a period in both libraries.",
         _check_callbacks,
     ),
 )

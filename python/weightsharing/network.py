@@ -32,7 +32,7 @@ from .backends import (
 from .backends.choice import Work, choose
 from .backends.cuda import CudaRunner, device_array_view
 from .backends.reference import least_work
-from .callbacks import Callback, period_in_steps
+from .callbacks import Callback, Times
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
 from .constants import forget_constants
 from .description import Shape
@@ -739,7 +739,8 @@ class Network(NotCopyable):
         period : float
             Time between two calls in ms, a whole number of steps.
         offset, wait : float
-            The first call comes before the step that begins at ``offset + wait``.
+            The first call comes before the step that begins at ``offset + wait``. A negative `offset` is
+            counted from the end of a period: with a period of 5.0 ms, -1.0 means 4.0.
 
         Returns
         -------
@@ -753,18 +754,17 @@ class Network(NotCopyable):
         TypeError, ValueError
             If a time is not as described.
         """
-        times = (
-            positive_number("period", period),
-            finite_number("offset", offset) + finite_number("wait", wait),
+        times = Times(
+            positive_number("period", period), finite_number("offset", offset), finite_number("wait", wait)
         )
-        period_in_steps(*times, self._dt)
+        times.in_steps(self._dt)  # raises
 
         def decorated(function: F) -> F:
             if not callable(function):
                 raise TypeError(
                     f"every: got a {type(function).__name__}; expected a function of one argument."
                 )
-            self._callbacks.append(Callback(function, *times))
+            self._callbacks.append(Callback(function, times))
             return function
 
         return decorated
@@ -1046,7 +1046,7 @@ class Network(NotCopyable):
         """Call the functions that are due before the next step; return the step before which others are."""
         upcoming = 2**62
         for callback in self._callbacks if self._callbacks_enabled else ():
-            period, first = period_in_steps(callback.period, callback.first, self._dt)
+            period, first = callback.times.in_steps(self._dt)
             wait = first - self._steps_done
             if wait <= 0 and wait % period == 0:
                 callback.function(-wait // period)
