@@ -938,7 +938,10 @@ class Network(NotCopyable):
         words = int(self._random_generator.integers(2**63))
         trials = range(self._first_trial, self._first_trial + self._trials)
         return np.stack(
-            [distribution.sample(shape, np.random.default_rng([words, trial])) for trial in trials]
+            [
+                distribution.sample(shape, distribution.rng or np.random.default_rng([words, trial]))
+                for trial in trials
+            ]
         )
 
     def _assign_on_device(self, array: Array, name: str, values: Any, shape: Shape) -> None:

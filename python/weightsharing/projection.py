@@ -674,7 +674,7 @@ class BaseProjection(NotCopyable):
         count = len(synapses.column)
         if isinstance(weights, (Uniform, Normal)):
             with self.network._draws_undone_by_errors() as generator:
-                return converted("weights", weights.sample(count, generator), self.dtype)
+                return converted("weights", weights.sample(count, weights.rng or generator), self.dtype)
         array = real_array("weights", weights)
         if array.shape in ((), (count,)):
             return shaped_array("weights", array, (count,), self.dtype)
