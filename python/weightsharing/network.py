@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -99,6 +101,14 @@ class Network(NotCopyable):
     ------
     TypeError, ValueError, IndexError
         If an argument is not as described.
+    StateError
+        If a subclass calls ``super().__init__()`` after it created something.
+
+    Notes
+    -----
+    A subclass may create its populations in an ``__init__`` of its own. It calls that of this class first, to choose
+    settings, or not at all. `dt` and `seed` can be given to every subclass by name: where its ``__init__`` does not
+    take them, they go to the network directly, and count more than what it chooses.
 
     Examples
     --------
@@ -113,6 +123,13 @@ class Network(NotCopyable):
     >>> edges.r
     array([0., 2., 0., 1., 0., 0.], dtype=float32)
     """
+
+    _taken: Mapping[str, Any] = {}  # settings that were given to a subclass, see `_ready_before`
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _ready_before(cls.__init__)  # type: ignore[method-assign]
 
     @ported
     def __init__(
@@ -130,6 +147,11 @@ class Network(NotCopyable):
         first_trial: int = 0,
         check_finite: bool = False,
     ) -> None:
+        if self._is_ready() and (self._populations or self._callbacks):
+            raise StateError(
+                f"{type(self).__name__}: super().__init__() would forget what was created before; call it first."
+            )
+        dt, seed = self._taken.get("dt", dt), self._taken.get("seed", seed)
         asked = checked_target("auto" if backend is None else backend, threads, device, stream)
         self._dt = positive_number("dt", dt)
         self._dtype = checked_dtype(dtype)
@@ -159,6 +181,10 @@ class Network(NotCopyable):
         self._callbacks: list[Callback] = []
         self._callbacks_enabled = True
         self._pushed: list[_State] = []
+
+    def _is_ready(self) -> bool:
+        """Whether `Network.__init__` was called."""
+        return "_pushed" in vars(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(getattr(Network, name, None), property):
@@ -1159,6 +1185,27 @@ class Network(NotCopyable):
 
     def _run_dtype(self) -> np.dtype[Any]:
         return self._populations[0].dtype if self._populations else self._dtype
+
+
+def _ready_before(init: Callable[..., None]) -> Callable[..., None]:
+    """Let the ``__init__`` of a subclass begin with a network that is ready, as in ANNarchy.
+
+    `dt` and `seed` that it does not take become settings of the network.
+    """
+    parameters = inspect.signature(init).parameters
+    takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    words = () if takes_all else tuple({"dt", "seed"} - parameters.keys())
+
+    @functools.wraps(init)
+    def call(network: Network, *args: Any, **kwargs: Any) -> None:
+        taken = {word: kwargs.pop(word) for word in words if word in kwargs}
+        if taken or not network._is_ready():
+            given = {word: value for word, value in taken.items() if value is not None}
+            network._taken = {**network._taken, **given}
+            Network.__init__(network)
+        init(network, *args, **kwargs)
+
+    return call
 
 
 def _checked_name(name: str | None, prefix: str, others: Sequence[Population | BaseProjection]) -> str:
