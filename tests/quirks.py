@@ -429,12 +429,21 @@ def _check_post_rate() -> None:
         ws.Convolution(*_pair(3, 3), "exc", psp="w * pre.r * post.r")
 
 
+def _check_values_in_psp() -> None:
+    for word in ("post.r", "pre.v"):
+        with pytest.raises(ws.ExpressionError, match=f"unknown name '{word}'"):
+            ws.Synapse(psp=f"w * pre.r * {word}")
+
+
 def _check_generated_code() -> None:
     pre, post = _pair(2, 2)
     ws.Projection(pre, post, "exc", disable_omp=False).connect_one_to_one(1.0, storage_format="csr")
     pre.network.compile(directory="here", clean=True, silent=True)
-    with pytest.raises(TypeError, match="perf_counter"):
-        pre.network.simulate(1.0, measure_time=True)
+    with pytest.raises(TypeError, match="disable_callbacks"):
+        pre.network.simulate(1.0, callbacks=False)
+    ws.setup(verbose=False, suppress_warnings=True, show_time=True)
+    with pytest.raises(TypeError, match="backend='cuda'"):
+        ws.setup(paradigm="cuda")
 
 
 _ABSENT = (
@@ -444,7 +453,8 @@ _ABSENT = (
 )  # fmt: skip
 _ABSENT_IN_PROJECTIONS = (
     "connect_fixed_number_pre", "connect_fixed_number_post", "connect_with_func", "connect_from_file",
-    "connect_from_matrix_market", "dendrite", "dendrites", "synapse", "nb_synapses", "connectivity_matrix",
+    "connect_from_matrix_market", "fixed_number_pre", "fixed_number_post", "from_function", "from_file",
+    "from_matrix_market", "dendrite", "dendrites", "synapse", "nb_synapses", "connectivity_matrix",
     "receptive_fields", "save_connectivity", "start_pruning", "start_creating",
 )  # fmt: skip
 
@@ -468,6 +478,42 @@ def _check_statistics() -> None:
     network.compile()
     network.step()
     assert units.r.tolist() == [3.0, 3.0]
+
+
+def _check_whole_divisions() -> None:
+    network = ws.Network()
+    units = network.create(
+        1,
+        ws.Neuron(
+            "n = 7 : int; m = 2 : int; f = 2.0", "r = n/m; a = n/2; b = n/m*f; c = n/m : int; d = floor(n/m)"
+        ),
+    )
+    network.compile()
+    network.step()
+    assert [float(units.get(name)[0]) for name in "rabcd"] == [3.5, 3.5, 7.0, 3.0, 3.0]
+
+
+def _check_fractions() -> None:
+    network = ws.Network()
+    units = network.create(1, ws.Neuron("f = 2.0", "r = 1/2; a = f + 3/2; b = 1/2*f"))
+    network.compile()
+    network.step()
+    assert [float(units.get(name)[0]) for name in "rab"] == [0.5, 3.5, 1.0]
+
+
+def _check_individual_weights() -> None:
+    matrix = [[1.0, None, 2.0], [None] * 3, [3.0, 4.0, 5.0]]
+    weights = ws.Projection(*_pair(3, 3), "exc").connect_from_matrix(matrix).w
+    np.testing.assert_array_equal(weights, np.array(matrix, dtype=float))
+    assert ws.Projection(*_pair(2, 3), "exc").connect_all_to_all(2.0).w.tolist() == [[2.0, 2.0]] * 3
+
+
+def _check_moved_inputs() -> None:
+    network = ws.Network()
+    given = ws.InputArray(3)
+    assert network.create(given) is given and given.network is network
+    given.r = [1.0, 2.0, 3.0]
+    assert given.neuron_type is None and given.variables == ["r"]
 
 
 def _check_sum_of_all() -> None:
@@ -573,6 +619,15 @@ def _check_callbacks() -> None:
     for _ in range(2):
         network.simulate(4.0)
     assert times == [0.0, 3.0, 6.0]
+    network.clear_all_callbacks()
+    times.clear()
+    network.every(3.0, offset=4.0)(lambda number: times.append((number, network.time)))
+    network.every(5.0, offset=-1.0)(lambda number: times.append((number, network.time)))
+    network.reset()
+    network.simulate(6.0)
+    assert times == [(0, 4.0), (0, 4.0)]
+    with pytest.raises(ValueError, match="wait is -1"):
+        network.every(3.0, wait=-1.0)
 
 
 OTHERS = (
@@ -653,18 +708,25 @@ OTHERS = (
         _check_image_geometry,
     ),
     Other(
-        "`post.r` in a psp",
+        "`post.r` in the psp of a shared projection",
         "Does not compile.",
         "An error when the projection is created.",
         _check_post_rate,
     ),
     Other(
+        "`post.r`, `pre.v` and the like in the psp of a `Synapse`",
+        "Values of the step before.",
+        "An error when the synapse is defined: a psp reads `w` and `pre.r`.",
+        _check_values_in_psp,
+    ),
+    Other(
         "Arguments about generated code",
-        "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, ...)`, "
+        "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, "
+        "suppress_warnings=, show_time=, ...)`, "
         "`storage_format`, `storage_order` and `force_multiple_weights` of the connectors, `disable_omp`, `copied`.",
         "Accepted and ignored: no result depends on them. What has a meaning that is missing here is an error "
-        "which says what to do: `setup(num_threads=, paradigm='cuda', precision=, method='midpoint', "
-        "structural_plasticity=True)`, `simulate(measure_time=True, callbacks=False)`, `stop_condition`, "
+        "which says what to do: `setup(paradigm='cuda', precision=, method='midpoint', structural_plasticity=True)`, "
+        "`simulate(callbacks=False)`, `stop_condition`, "
         "a `net_id` that is not 0, equations of a `Synapse`, and so on.",
         _check_generated_code,
     ),
@@ -693,6 +755,33 @@ OTHERS = (
         "Converted.",
         "An error for what is no whole number, or neither 0 nor 1; NaN and distributions too.",
         _check_types,
+    ),
+    Other(
+        "Divisions of parameters and variables flagged `int`",
+        "C's: of two of them, or of one and a whole number, the fraction is dropped. With n = 7 and m = 2 `n/m` is 3, "
+        "but `n/m*f` with a floating-point f is `f*7/2`.",
+        "Real division always: `n/m` is 3.5, `floor(n/m)` drops the fraction, and so does the assignment to a variable "
+        "flagged `int`.",
+        _check_whole_divisions,
+    ),
+    Other(
+        "Fractions of whole numbers in equations",
+        "`r = 1/2` gives 0 and `r = f + 3/2` adds 1, as in C, but `1/2*f` is `f/2`; `1.0/2.0` is 0.5.",
+        "`1/2` is 0.5 everywhere.",
+        _check_fractions,
+    ),
+    Other(
+        "`w` of a `Projection`",
+        "Lists, one for each post unit that has synapses (`post_ranks` and `pre_ranks` say which); one number where "
+        "all weights are the same number.",
+        "An array (post.size, pre.size) with NaN where there is no synapse, in every case.",
+        _check_individual_weights,
+    ),
+    Other(
+        "`net.create(InputArray(...))`, and so for other populations made before",
+        "Makes a copy, which is a plain `Population`; the object given stays outside of the network.",
+        "The object itself joins the network and is returned. An `InputArray` has no equation.",
+        _check_moved_inputs,
     ),
     Other(
         "`mean(v)`, `max(v)`, `min(v)`, `norm1(v)`, `norm2(v)` in equations",
@@ -766,8 +855,10 @@ OTHERS = (
     ),
     Other(
         "Times of `every()`",
-        "Counted from each call of `simulate()`, and so is the number that the function gets.",
-        "Absolute, however a run is cut into calls of `simulate()`.",
+        "Counted from each call of `simulate()`, and so is the number that the function gets. An `offset` of a period "
+        "or more counts as 0, a negative `wait` too.",
+        "Absolute, however a run is cut into calls of `simulate()`. Any positive `offset` is taken as it is, and a "
+        "negative `wait` is an error. A negative `offset` counts from the end of a period in both libraries.",
         _check_callbacks,
     ),
 )

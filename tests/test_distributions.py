@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+import weightsharing as ws
 from weightsharing.distributions import Normal, Uniform
 
 
@@ -46,6 +47,34 @@ def test_they_are_immutable_values():
         Uniform(0, 1).min = 3.0
 
 
+def test_get_values_draw_from_a_network_or_from_a_generator():
+    ws.clear()
+    ws.setup(seed=3)
+    first, second = Uniform(0, 1).get_values((2, 3)), Normal(0, 1).get_values(4)
+    assert first.shape == (2, 3) and second.shape == (4,) and Uniform(0, 1).get_values(()).shape == ()
+    ws.set_seed(3)
+    np.testing.assert_array_equal(Uniform(0, 1).get_values([2, 3]), first)
+    with ws.Network(seed=3):
+        np.testing.assert_array_equal(Uniform(0, 1).get_values(np.array([2, 3])), first)
+    np.testing.assert_array_equal(Normal(0, 1).get_values(4), second)
+    own = Normal(0, 1, rng=generator())
+    np.testing.assert_array_equal(own.get_values(5), generator().normal(size=5))
+    ws.clear()
+
+
+def test_an_own_generator_draws_weights_and_rates():
+    drawn = generator().uniform(0, 1, size=(3, 2, 2))
+    with ws.Network(dtype="float64", batch=2):
+        own = Uniform(0, 1, rng=generator())
+        pre, post = ws.Population(2, ws.Neuron({"r": own})), ws.Population(2)
+        weights = ws.Projection(pre, post, "exc").connect_all_to_all(own).weights
+    np.testing.assert_array_equal(pre.r, drawn[0])
+    np.testing.assert_array_equal(weights, drawn[1])
+    pre.r = own
+    np.testing.assert_array_equal(pre.r, drawn[2])
+    assert own == Uniform(0, 1) and hash(own) == hash(Uniform(0, 1))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -60,6 +89,11 @@ def test_they_are_immutable_values():
         (lambda: Normal(0, True), TypeError, "sigma"),
         (lambda: Normal(0, 1, min=2, max=1), ValueError, "min <= max"),
         (lambda: Normal(0, 1, min=[0]), TypeError, "min"),
+        (lambda: Normal(0, 1, rng=3), TypeError, "rng is a int"),
+        (lambda: Uniform(0, 1, rng="x"), TypeError, "rng is a str"),
+        (lambda: Uniform(0, 1).get_values(2.0), TypeError, "shape is 2.0"),
+        (lambda: Uniform(0, 1).get_values("3"), TypeError, "shape is '3'"),
+        (lambda: Normal(0, 1).get_values((2, -1)), ValueError, "shape is"),
     ],
 )
 def test_bad_arguments_are_named(call, error, words):

@@ -1,4 +1,4 @@
-"""Timed inputs: `TimedArray`, `MoviePopulation`, `Network.run`."""
+"""Inputs: `InputArray`, `TimedArray`, `MoviePopulation`, `Network.run`."""
 
 import itertools
 import warnings
@@ -45,6 +45,35 @@ def expected_rates(frames, starts, steps, period=0):
                 shown = frame
         rates.append(shown)
     return np.array(rates)
+
+
+# --- InputArray ---
+
+
+def test_an_input_array_holds_what_it_is_given(backend):
+    network = ws.Network(backend=backend)
+    given = ws.InputArray((2, 2), "signal", copied=False)
+    signal = network.create(given)
+    assert signal is given and signal.network is network and network.get_population("signal") is signal
+    signal.r = [[1.0, 2.0], [3.0, 4.0]]
+    post = network.create((2, 2), LINEAR)
+    network.connect(signal, post, "exc").one_to_one(2.0)
+    monitor = network.monitor(signal, "r")
+    network.compile()
+    network.simulate(2.0)
+    signal.r = 5.0
+    network.step()
+    assert post.r.tolist() == [[10.0, 10.0], [10.0, 10.0]]
+    assert monitor.get("r")[:, 0, 1].tolist() == [2.0, 2.0, 5.0]
+    network.reset()
+    assert signal.r.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    with ws.Network() as other:
+        assert ws.InputArray(3).network is other and ws.InputArray(geometry=2, network=ws.Network()).size == 2
+    for arguments, error in (((), TypeError), (("3",), TypeError), (((0, 2),), ValueError)):
+        with pytest.raises(error, match="geometry"):
+            ws.InputArray(*arguments)
+    with pytest.raises(TypeError, match="net_id=1"):
+        ws.InputArray(3, net_id=1)
 
 
 # --- TimedArray ---

@@ -1,6 +1,7 @@
 """Networks: steps, delays, targets, compile, reset, the default network. Every backend runs the same."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -425,3 +426,68 @@ def test_mistyped_attributes():
 def test_networks_are_not_copied(use):
     with pytest.raises(TypeError, match="a Network cannot be copied or pickled; create"):
         use(ws.Network())
+
+
+# --- Subclasses ---
+
+
+class Pair(ws.Network):
+    """As ANNarchy's manual builds networks: without a call of `super().__init__()`."""
+
+    def __init__(self, size, gain=1.0):
+        self.signal = self.create(size)
+        self.sums = self.create(
+            size, ws.Neuron("gain = 1.0 : population", "r = gain*sum(exc) + Uniform(0, 1)")
+        )
+        self.sums.gain = gain
+        self.connect(self.signal, self.sums, "exc").all_to_all(ws.Uniform(0, 1), allow_self_connections=True)
+
+
+def test_a_subclass_need_not_call_the_constructor():
+    pair = Pair(3, gain=2.0)
+    assert (pair.dt, pair.dtype, pair.batch) == (1.0, np.float32, None)
+    assert pair.populations == (pair.signal, pair.sums) and pair.signal.network is pair
+    pair.compile()
+    pair.simulate(2.0)
+    assert pair.time == 2.0 and (pair.sums.r > 0).all()
+    assert list(inspect.signature(Pair).parameters) == ["size", "gain"]
+
+
+def test_dt_and_seed_of_a_subclass_go_to_the_network():
+    first, second = Pair(3, dt=0.5, seed=7), Pair(size=3, seed=7, dt=None)
+    assert (first.dt, first.seed, second.dt, second.seed) == (0.5, 7, 1.0, 7)
+    np.testing.assert_array_equal(first.projections[0].weights, second.projections[0].weights)
+    for arguments, says in ((dict(dt=-1.0), "dt is -1.0"), (dict(seed=-1), "seed is -1")):
+        with pytest.raises(ValueError, match=says):
+            Pair(3, **arguments)
+    with pytest.raises(TypeError, match="dtype"):
+        Pair(3, dtype="float64")
+
+
+def test_subclasses_that_choose_settings():
+    class Settings(ws.Network):
+        def __init__(self, dt=0.25):
+            super().__init__(dt=dt, dtype="float64", seed=1)
+            self.units = self.create(2)
+
+    class Deeper(Pair):
+        def __init__(self, **settings):
+            super().__init__(4, **settings)
+
+    class Plain(ws.Network):
+        pass
+
+    assert [(one.dt, one.seed, one.dtype) for one in (Settings(), Settings(dt=0.5), Settings(0.5, seed=3))] == [
+        (0.25, 1, np.float64), (0.5, 1, np.float64), (0.5, 3, np.float64),
+    ]  # fmt: skip
+    deeper = Deeper(dt=0.5, gain=3.0)
+    assert deeper.dt == 0.5 and deeper.sums.gain == 3.0 and deeper.signal.size == 4
+    assert Plain(0.5, batch=2).batch == 2
+
+    class Late(ws.Network):
+        def __init__(self):
+            self.units = self.create(2)
+            super().__init__(dt=0.5)
+
+    with pytest.raises(ws.StateError, match=r"Late: super.* call it first"):
+        Late()

@@ -346,6 +346,50 @@ def test_functions_are_written_out():
     assert step(Neuron("", "r = pos(3)", "pos(x) = -x"))["r"] == -3.0
 
 
+def test_extra_values():
+    """Names in quotes, as scripts for ANNarchy keep their numbers in one dictionary."""
+    values = {
+        "tau": 20.0, "time of layer 4 (ms); 'x'": np.float32(3), "n": 2, "on": True, "drawn": Uniform(0, 1),
+        "not used": "text", 5: None,
+    }  # fmt: skip
+    neuron = Neuron(
+        """
+            tau = 'tau' : population  # in ms
+            b = "time of layer 4 (ms); 'x'" : population ; n = "n" : int, population
+            on = 'on' : bool
+            local = 'drawn',
+        """,
+        "tau*dr/dt + r = b*n",
+        extra_values=values,
+    )
+    initial = {key: parameter.initial for key, parameter in neuron.parameters.items()}
+    assert initial == {"tau": 20.0, "b": 3.0, "n": 2.0, "on": 1.0, "local": Uniform(0, 1)}
+    assert not neuron.parameters["tau"].local and neuron.parameters["local"].local
+    again = pickle.loads(pickle.dumps(neuron))
+    assert again.parameters == neuron.parameters and repr(again) == repr(neuron)
+    for parameters, extra, error, says in (
+        (
+            "a = 'b'",
+            {"c": 1.0},
+            ExpressionError,
+            r"extra_values has no 'b'; it has 'c'\n    a = 'b'\n        \^",
+        ),
+        ("a = 'b'", None, ExpressionError, "it has nothing"),
+        ("a = 'b'", {"b": "c"}, TypeError, "extra_values: b is 'c'"),
+        ("a = 'b'", {"b": [1.0]}, TypeError, "extra_values: b"),
+        ("a = 'b'", {"b": np.nan}, ValueError, "extra_values: b"),
+        ("a = 'b' : int", {"b": 1.5}, ExpressionError, "flagged int"),
+        ("a = 2*'b'", {"b": 1.0}, ExpressionError, "whole value of a parameter"),
+        ("a = 'b", {"b": 1.0}, ExpressionError, "unexpected character"),
+        ("'b' = 1", {"b": 1.0}, ExpressionError, "expected 'name = value'"),
+        ("a = 1", 3, TypeError, "extra_values is 3"),
+    ):
+        with pytest.raises(error, match=says):
+            Neuron(parameters, "r = a", extra_values=extra)
+    with pytest.raises(ExpressionError, match="unexpected character"):
+        Neuron(equations="r = 'b'", extra_values={"b": 1.0})
+
+
 def test_constants_are_inputs():
     neuron = Neuron("a = 1.0", "r = a*mu", constants={"mu": 0.2, "a": 7.0, "unused": 1.0})
     assert neuron.constants == {"mu": 0.2} and "mu" in neuron.program().inputs

@@ -1,6 +1,7 @@
 """Calls of scripts for ANNarchy: their arguments and functions work here, or the error says what to do."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -40,13 +41,33 @@ def test_a_script_with_arguments_about_generated_code():
     network.simulate(1.0, measure_time=False)
 
 
+def test_connectors_of_annarchy_5():
+    pre, post = ws.Population((2, 2)), ws.Population((2, 2))
+    matrix = [[1.0, np.nan, 2.0, 3.0]] * 4
+    for name, arguments in (
+        ("all_to_all", (2.0,)), ("one_to_one", (2.0,)), ("gaussian", (1.0, 0.5)), ("dog", (2.0, 0.5, 1.0, 0.9)),
+        ("from_matrix", (matrix,)), ("fixed_probability", (1.0, 3.0)),
+    ):  # fmt: skip
+        short = getattr(ws.Projection(pre, post, "exc"), name)(*arguments, storage_format="lil")
+        long = getattr(ws.Projection(pre, post, "exc"), f"connect_{name}")(*arguments)
+        np.testing.assert_array_equal(short.weights, long.weights)
+        np.testing.assert_array_equal(short(np.arange(4.0).reshape(2, 2)), long(np.arange(4.0).reshape(2, 2)))
+    assert ws.Projection.from_sparse is ws.Projection.connect_from_sparse
+    with pytest.raises(TypeError, match="connect_all_to_all has no argument 'what'"):
+        ws.Projection(pre, post, "exc").all_to_all(1.0, what=1)
+    pooled = ws.Pooling(pre, ws.Population((1, 1)), "exc").pooling((2, 2), 3.0)
+    assert pooled.delays == 3.0
+    copy = ws.Copy(pre, post, "exc").copy(long)
+    assert (copy.weights == long.weights).all()
+
+
 SYNAPSES = "learning and structural plasticity are not available"
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: ws.setup(num_threads=2), r"setup: num_threads=2 .*compile\(threads"),
+        (lambda: ws.setup(num_threads="2"), "num_threads is '2'"),
         (lambda: ws.setup(paradigm="cuda"), r"compile\(backend='cuda'\)"),
         (lambda: ws.setup(method="midpoint"), "flag of each equation"),
         (lambda: ws.setup(precision="double"), "dtype='float64'"),
@@ -54,7 +75,7 @@ SYNAPSES = "learning and structural plasticity are not available"
         (lambda: ws.setup(Dt=1.0), "setup has no argument 'Dt'; it takes dt, dtype, seed"),
         (lambda: ws.compile(add_sources="a.cpp"), "add_function"),
         (lambda: ws.compile(cuda_config={"device": 1}), "device="),
-        (lambda: ws.simulate(1.0, measure_time=True), "perf_counter"),
+        (lambda: ws.simulate(1.0, measure_time="s"), "measure_time is 's'"),
         (lambda: ws.simulate(1.0, callbacks=False), "disable_callbacks"),
         (lambda: ws.step(net_id=1), "with network"),
         (lambda: ws.reset(synapses=True), "leaves weights"),
@@ -73,7 +94,6 @@ SYNAPSES = "learning and structural plasticity are not available"
         (lambda: ws.Synapse(pruning="w < 0"), SYNAPSES),
         (lambda: ws.Synapse(pre_spike="g += w"), "rate-coded"),
         (lambda: ws.Synapse(wrong=1), "Synapse has no argument 'wrong'; it takes psp, operation"),
-        (lambda: ws.Neuron(extra_values={"a": 1.0}), "constants="),
         (lambda: ws.Pooling(ws.Population(2), ws.Population(2), "exc", net_id=1), "Pooling: net_id=1"),
         (
             lambda: ws.Projection(ws.Population(2), ws.Population(2), "exc").connect_all_to_all(1.0, what=1),
@@ -86,8 +106,33 @@ def test_arguments_that_are_not_available(call, says):
         call()
 
 
+def test_threads_by_setup():
+    before = ws.get_num_threads()
+    try:
+        ws.setup(num_threads=3, suppress_warnings=True, show_time=True)
+        assert ws.get_num_threads() == 3
+        for wrong in (dict(num_threads=0), dict(num_threads=1, seed=-1), dict(num_threads=1, dt=0.0)):
+            with pytest.raises(ValueError, match="expected"):
+                ws.setup(**wrong)
+        ws.setup(num_threads=None)
+        assert ws.get_num_threads() == 3
+    finally:
+        ws.set_num_threads(before)
+
+
+def test_measured_times_are_printed(capsys):
+    ws.Population(1)
+    ws.compile()
+    ws.simulate(2.0, measure_time=True)
+    assert re.fullmatch(
+        r"Simulating 0\.002 seconds of the network took \S+ seconds\.\n", capsys.readouterr().out
+    )
+    ws.populations()[0].network.simulate(1.0, measure_time=False)
+    assert capsys.readouterr().out == "" and ws.get_time() == 3.0
+
+
 def test_signatures_stay_visible():
-    assert list(inspect.signature(ws.simulate).parameters) == ["duration", "progress"]
+    assert list(inspect.signature(ws.simulate).parameters) == ["duration", "progress", "measure_time"]
     assert list(inspect.signature(ws.Synapse).parameters) == ["psp", "operation"]
 
 

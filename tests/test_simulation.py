@@ -84,6 +84,24 @@ def test_callbacks_come_at_the_same_times_however_a_run_is_cut(pieces):
     assert calls == [(0, 1.5, 3), (1, 3.5, 7), (2, 5.5, 11), (3, 7.5, 15), (4, 9.5, 19)]
 
 
+@pytest.mark.parametrize(
+    ("period", "offset", "wait", "expected"),
+    [
+        (5.0, -1.0, 0.0, [4.0, 9.0]),
+        (5.0, -1.0, 2.0, [6.0, 11.0]),
+        (2.5, -2.5, 0.0, [0.0, 2.5, 5.0, 7.5, 10.0]),
+        (5.0, -6.0, 0.0, [4.0, 9.0]),
+        (0.5, -0.5, 11.0, [11.0, 11.5]),
+    ],
+)
+def test_negative_offsets_count_from_the_end_of_a_period(period, offset, wait, expected):
+    network, _ = counter(dt=0.5)
+    calls = []
+    network.every(period, offset, wait)(lambda number: calls.append((number, network.time)))
+    network.simulate(12.0)
+    assert calls == list(enumerate(expected))
+
+
 def test_what_callbacks_assign_is_seen_by_the_next_step():
     network = ws.Network()
     pre = network.create(3)
@@ -148,7 +166,10 @@ def test_callbacks_of_the_default_network():
         ((-1.0,), ValueError),
         ((0.3,), ValueError),
         (("1",), TypeError),
-        ((1.0, -2.0), ValueError),
+        ((1.0, -0.5), ValueError),
+        ((1.0, 0.5), ValueError),
+        ((1.0, 0.0, -2.0), ValueError),
+        ((1.0, np.nan), ValueError),
     ],
 )
 def test_bad_periods(arguments, error):

@@ -9,7 +9,7 @@ from .distributions import Normal, Uniform
 from .errors import MovieError, StateError
 from .expressions import ExpressionError
 from .images import ImagePopulation
-from .inputs import MoviePopulation, TimedArray
+from .inputs import InputArray, MoviePopulation, TimedArray
 from .models import LeakyIntegrator
 from .monitors import Monitor
 from .network import (
@@ -52,6 +52,7 @@ __all__ = [
     "Copy",
     "ExpressionError",
     "ImagePopulation",
+    "InputArray",
     "LeakyIntegrator",
     "Monitor",
     "MovieError",

@@ -10,6 +10,34 @@ from .compilation import whole_steps
 
 
 @dataclass(frozen=True)
+class Times:
+    """When a function is called: before the steps that begin at ``wait + offset + n * period``, all in ms.
+
+    A negative offset is counted from the end of a period.
+    """
+
+    period: float
+    offset: float
+    wait: float
+
+    def in_steps(self, dt: float) -> tuple[int, int]:
+        """Return the period and the time of the first call in steps.
+
+        Raises
+        ------
+        ValueError
+            If a time is no whole number of steps, the period is none at all, or `wait` is negative.
+        """
+        period = whole_steps("period", self.period, dt)
+        if period < 1:
+            raise ValueError(f"period is {self.period} ms; expected at least one step, {dt} ms.")
+        first = whole_steps("wait", self.wait, dt)
+        if self.offset < 0.0:
+            return period, first + -whole_steps("the negative offset", -self.offset, dt) % period
+        return period, first + whole_steps("offset", self.offset, dt)
+
+
+@dataclass(frozen=True)
 class Callback:
     """A function that `Network.every` decorated.
 
@@ -17,24 +45,9 @@ class Callback:
     ----------
     function
         Called with the number of its call.
-    period, first
-        In ms: called before the steps that begin at ``first + n * period``.
+    times
+        When.
     """
 
     function: Callable[[int], Any]
-    period: float
-    first: float
-
-
-def period_in_steps(period: float, first: float, dt: float) -> tuple[int, int]:
-    """Return both times in steps.
-
-    Raises
-    ------
-    ValueError
-        If they are no whole numbers of steps, or the period is none at all.
-    """
-    steps = whole_steps("period", period, dt)
-    if steps < 1:
-        raise ValueError(f"period is {period} ms; expected at least one step, {dt} ms.")
-    return steps, whole_steps("offset + wait", first, dt)
+    times: Times

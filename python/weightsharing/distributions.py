@@ -3,35 +3,79 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import finite_number
+from .arguments import finite_number, whole_number
+
+
+class _Distribution:
+    """What distributions have in common."""
+
+    rng: np.random.Generator | None
+
+    def sample(self, shape: int | tuple[int, ...], generator: np.random.Generator) -> NDArray[np.float64]:
+        """Draw a float64 array of the given shape; the generator alone decides the values."""
+        raise NotImplementedError
+
+    def get_values(self, shape: int | Sequence[int]) -> NDArray[np.float64]:
+        """Draw an array.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            Its shape.
+
+        Returns
+        -------
+        float64 array
+            From `rng`; without one from the source of random numbers of the enclosing ``with network:``, else of the
+            default network, so that `set_seed` decides the values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `shape` is not as described.
+        """
+        from .network import current_network
+
+        entries = (
+            shape if isinstance(shape, (Sequence, np.ndarray)) and not isinstance(shape, str) else [shape]
+        )
+        sizes = tuple(whole_number("shape", entry) for entry in entries)
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"shape is {sizes}; expected sizes of 0 or more.")
+        return self.sample(sizes, self.rng or current_network().random_generator)
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(_Distribution):
     """Values drawn evenly from the half-open interval [min, max).
 
     Parameters
     ----------
     min, max : float
         Bounds, finite, ``min <= max``. Equal bounds give that value always.
+    rng : numpy.random.Generator, optional
+        Source of all values drawn. Default: that of the network, which its seed decides.
 
     Raises
     ------
     TypeError
-        If a bound is not a real number.
+        If a bound is not a real number, or `rng` no generator.
     ValueError
         If a bound is not finite or ``min > max``.
     """
 
     min: float
     max: float
+    rng: np.random.Generator | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        _check_generator("Uniform", self.rng)
         _store(self, min=finite_number("Uniform: min", self.min), max=finite_number("Uniform: max", self.max))
         _check_order("Uniform", self.min, self.max)
         if not math.isfinite(self.max - self.min):
@@ -46,7 +90,7 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(_Distribution):
     """Values drawn from a normal distribution, optionally clipped.
 
     Parameters
@@ -58,11 +102,13 @@ class Normal:
     min, max : float, optional
         A value below `min` becomes `min`, one above `max` becomes `max` (clipped, not drawn again, as in
         ANNarchy).
+    rng : numpy.random.Generator, optional
+        Source of all values drawn. Default: that of the network, which its seed decides.
 
     Raises
     ------
     TypeError
-        If an argument is not a real number.
+        If an argument is not a real number, or `rng` no generator.
     ValueError
         If an argument is not finite, `sigma` is negative or ``min > max``.
     """
@@ -71,8 +117,10 @@ class Normal:
     sigma: float
     min: float | None = None
     max: float | None = None
+    rng: np.random.Generator | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        _check_generator("Normal", self.rng)
         _store(
             self,
             mu=finite_number("Normal: mu", self.mu),
@@ -101,6 +149,13 @@ Distribution = Uniform | Normal
 def _store(distribution: Uniform | Normal, **values: float | None) -> None:
     for name, value in values.items():
         object.__setattr__(distribution, name, value)
+
+
+def _check_generator(distribution: str, rng: object) -> None:
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{distribution}: rng is a {type(rng).__name__}; expected a generator, numpy.random.default_rng(seed)."
+        )
 
 
 def _check_order(distribution: str, lower: float, upper: float) -> None:

@@ -1,8 +1,8 @@
 """Expressions of a psp or an equation: checked, kept as a small tree, evaluated, split, made a program.
 
-A text is cut into tokens, a small rewriter brings ``if c: a else: b`` and ``^`` into Python's form, Python's
-`ast` reads the result, and a whitelist turns it into a tree of `Node`. Every name and number reaches `ast` as
-a numbered placeholder, so that nothing a user types is evaluated by Python.
+A text is cut into tokens, a small rewriter brings ``if c: a else: b``, ``^``, ``&`` and ``|`` into Python's
+form, Python's `ast` reads the result, and a whitelist turns it into a tree of `Node`. Every name and number
+reaches `ast` as a numbered placeholder, so that nothing a user types is evaluated by Python.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def evaluate_tree(
 
 @dataclass(frozen=True)
 class Token:
-    """A word of the text; its kind is number, name, keyword, operator or newline (which ``;`` is too)."""
+    """A word of the text; its kind is number, name, quoted, keyword, operator or newline (which ``;`` is too)."""
 
     kind: str
     text: str
@@ -242,11 +242,13 @@ _TOKEN = re.compile(
     r"|(?P<newline>[\n;])"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
-    r"|(?P<operator>\*\*|[-+*/]=|[<>=!]=|[-+*/%^()<>,:=])",
+    r"|(?P<quoted>'[^'\n]*'|\"[^\"\n]*\")"
+    r"|(?P<operator>\*\*|[-+*/]=|[<>=!]=|[-+*/%^&|()<>,:=])",
     re.ASCII,
 )
 _Word = tuple[str | None, Token]  # spelling for Python, None for an operand
 _PREFIXES = ("+", "-", "not")
+_PYTHON = {"^": "**", "&": "and", "|": "or"}  # how Python spells an operator of the same rank
 _KEYWORDS = ("if", "else", "and", "or", "not", "is")
 
 Function = Callable[[Sequence[Node]], Node]
@@ -339,6 +341,8 @@ class Reader:
         Whether ``sum(target)`` may be read, and ``sum()``, which adds all targets.
     units
         Names whose ``mean``, ``max``, ``min``, ``norm1`` and ``norm2`` over the population may be read.
+    quotes
+        Whether there may be names in quotes, which no expression can contain.
     """
 
     label: str
@@ -347,6 +351,7 @@ class Reader:
     functions: Mapping[str, tuple[_Arity, Function]] = field(default_factory=lambda: FUNCTIONS)
     targets: bool = False
     units: tuple[str, ...] = ()
+    quotes: bool = False
 
     def error(self, message: str, position: int, allowed: bool = False) -> ExpressionError:
         """Return an error that shows the line of `position` with a caret below it."""
@@ -363,7 +368,7 @@ class Reader:
             if self.units:
                 over = ", ".join(f"{word}({self.units[0]})" for word in STATISTICS)
                 lines.append(f"Allowed over the population: {over}.")
-            lines.append("Allowed operators: + - * / % ^ ** < <= > >= == != and or not, if c: a else: b.")
+            lines.append("Allowed operators: + - * / % ^ ** < <= > >= == != and or not & |, if c: a else: b.")
         return ExpressionError("\n".join(lines))
 
     def tokens(self) -> list[Token]:
@@ -371,7 +376,7 @@ class Reader:
         found, position = [], 0
         while position < len(self.text):
             match = _TOKEN.match(self.text, position)
-            if match is None:
+            if match is None or (match.lastgroup == "quoted" and not self.quotes):
                 raise self.error(f"unexpected character {self.text[position]!r}", position, allowed=True)
             kind = str(match.lastgroup)
             if kind == "name" and match[0] in _KEYWORDS:
@@ -414,6 +419,8 @@ class Reader:
                 raise self.error(
                     f"unexpected {token.text!r} in an expression (compare with ==)", token.position
                 )
+            if token.kind == "quoted":
+                raise self.error("a name in quotes must be the whole value of a parameter", token.position)
             if token.text == "(":
                 out.append(("(", token))
                 at = self._rewrite(tokens, at + 1, out, nesting + 1)
@@ -433,7 +440,7 @@ class Reader:
                     raise self.error("an operator is missing here", token.position, allowed=True)
                 if not operand and not operand_before and token.text not in _PREFIXES:
                     raise self.error("an operand is missing here", token.position, allowed=True)
-                out.append((None if operand else "**" if token.text == "^" else token.text, token))
+                out.append((None if operand else _PYTHON.get(token.text, token.text), token))
                 operand_before = operand
             at += 1
         if at > start and not operand_before:

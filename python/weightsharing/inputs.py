@@ -1,4 +1,4 @@
-"""Populations whose rates follow a timetable or a movie: `TimedArray`, `MoviePopulation`."""
+"""Populations whose rates are given: `InputArray`, `TimedArray` (by a timetable), `MoviePopulation` (by a movie)."""
 
 from __future__ import annotations
 
@@ -184,6 +184,40 @@ class Stream:
                 raise
             raise self._failed from error
         return self._next(population, number)
+
+
+class InputArray(Population):
+    """Population that holds the rates assigned to `r`; what `Population` without a neuron is, by ANNarchy's name.
+
+    Parameters
+    ----------
+    geometry, name, dtype, network
+        As for `Population`.
+
+    Raises
+    ------
+    TypeError, ValueError, StateError
+        As for `Population`.
+
+    Examples
+    --------
+    >>> import weightsharing as ws
+    >>> network = ws.Network()
+    >>> signal = network.create(ws.InputArray(geometry=3))
+    >>> signal.r = [1.0, 2.0, 4.0]
+    >>> signal.network is network
+    True
+    """
+
+    @ported
+    def __init__(
+        self,
+        geometry: int | Sequence[int],
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+        network: Network | None = None,
+    ) -> None:
+        super().__init__(geometry, name=name, dtype=dtype, network=network)
 
 
 class TimedInput(Population):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import count
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from weakref import WeakSet
@@ -23,13 +26,15 @@ from .backends import (
     checked_target,
     get_num_threads,
     make_runner,
+    set_num_threads,
+    thread_count,
     usable_gpus,
     why_no_gpu,
 )
 from .backends.choice import Work, choose
 from .backends.cuda import CudaRunner, device_array_view
 from .backends.reference import least_work
-from .callbacks import Callback, period_in_steps
+from .callbacks import Callback, Times
 from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
 from .constants import forget_constants
 from .description import Shape
@@ -97,6 +102,14 @@ class Network(NotCopyable):
     ------
     TypeError, ValueError, IndexError
         If an argument is not as described.
+    StateError
+        If a subclass calls ``super().__init__()`` after it created something.
+
+    Notes
+    -----
+    A subclass may create its populations in an ``__init__`` of its own. It calls that of this class first, to choose
+    settings, or not at all. `dt` and `seed` can be given to every subclass by name: where its ``__init__`` does not
+    take them, they go to the network directly, and count more than what it chooses.
 
     Examples
     --------
@@ -111,6 +124,13 @@ class Network(NotCopyable):
     >>> edges.r
     array([0., 2., 0., 1., 0., 0.], dtype=float32)
     """
+
+    _taken: Mapping[str, Any] = {}  # settings that were given to a subclass, see `_ready_before`
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _ready_before(cls.__init__)  # type: ignore[method-assign]
 
     @ported
     def __init__(
@@ -128,6 +148,11 @@ class Network(NotCopyable):
         first_trial: int = 0,
         check_finite: bool = False,
     ) -> None:
+        if self._is_ready() and (self._populations or self._callbacks):
+            raise StateError(
+                f"{type(self).__name__}: super().__init__() would forget what was created before; call it first."
+            )
+        dt, seed = self._taken.get("dt", dt), self._taken.get("seed", seed)
         asked = checked_target("auto" if backend is None else backend, threads, device, stream)
         self._dt = positive_number("dt", dt)
         self._dtype = checked_dtype(dtype)
@@ -157,6 +182,10 @@ class Network(NotCopyable):
         self._callbacks: list[Callback] = []
         self._callbacks_enabled = True
         self._pushed: list[_State] = []
+
+    def _is_ready(self) -> bool:
+        """Whether `Network.__init__` was called."""
+        return "_pushed" in vars(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(getattr(Network, name, None), property):
@@ -572,7 +601,7 @@ class Network(NotCopyable):
         self._histories = compiled.histories
 
     @ported
-    def simulate(self, duration: float, progress: bool = False) -> None:
+    def simulate(self, duration: float, progress: bool = False, measure_time: bool = False) -> None:
         """Run for a time. Ctrl-C stops between two steps.
 
         Parameters
@@ -581,6 +610,8 @@ class Network(NotCopyable):
             In ms, a whole number of steps of `dt` and not negative.
         progress : bool
             Whether to show a progress bar; needs tqdm.
+        measure_time : bool
+            Whether to print how long it took.
 
         Raises
         ------
@@ -593,7 +624,14 @@ class Network(NotCopyable):
         ImportError
             If there is no tqdm for the progress bar.
         """
-        self._run(whole_steps("duration", finite_number("duration", duration), self._dt), progress)
+        steps = whole_steps("duration", finite_number("duration", duration), self._dt)
+        if not isinstance(measure_time, (bool, np.bool_)):
+            raise TypeError(f"measure_time is {measure_time!r}; expected True or False.")
+        begin = perf_counter()
+        self._run(steps, progress)
+        if measure_time:
+            took = perf_counter() - begin
+            print(f"Simulating {duration / 1000.0:g} seconds of the network took {took:g} seconds.")
 
     @ported
     def step(self) -> None:
@@ -737,7 +775,8 @@ class Network(NotCopyable):
         period : float
             Time between two calls in ms, a whole number of steps.
         offset, wait : float
-            The first call comes before the step that begins at ``offset + wait``.
+            The first call comes before the step that begins at ``offset + wait``. A negative `offset` is
+            counted from the end of a period: with a period of 5.0 ms, -1.0 means 4.0.
 
         Returns
         -------
@@ -751,18 +790,17 @@ class Network(NotCopyable):
         TypeError, ValueError
             If a time is not as described.
         """
-        times = (
-            positive_number("period", period),
-            finite_number("offset", offset) + finite_number("wait", wait),
+        times = Times(
+            positive_number("period", period), finite_number("offset", offset), finite_number("wait", wait)
         )
-        period_in_steps(*times, self._dt)
+        times.in_steps(self._dt)  # raises
 
         def decorated(function: F) -> F:
             if not callable(function):
                 raise TypeError(
                     f"every: got a {type(function).__name__}; expected a function of one argument."
                 )
-            self._callbacks.append(Callback(function, *times))
+            self._callbacks.append(Callback(function, times))
             return function
 
         return decorated
@@ -936,7 +974,10 @@ class Network(NotCopyable):
         words = int(self._random_generator.integers(2**63))
         trials = range(self._first_trial, self._first_trial + self._trials)
         return np.stack(
-            [distribution.sample(shape, np.random.default_rng([words, trial])) for trial in trials]
+            [
+                distribution.sample(shape, distribution.rng or np.random.default_rng([words, trial]))
+                for trial in trials
+            ]
         )
 
     def _assign_on_device(self, array: Array, name: str, values: Any, shape: Shape) -> None:
@@ -1044,7 +1085,7 @@ class Network(NotCopyable):
         """Call the functions that are due before the next step; return the step before which others are."""
         upcoming = 2**62
         for callback in self._callbacks if self._callbacks_enabled else ():
-            period, first = period_in_steps(callback.period, callback.first, self._dt)
+            period, first = callback.times.in_steps(self._dt)
             wait = first - self._steps_done
             if wait <= 0 and wait % period == 0:
                 callback.function(-wait // period)
@@ -1156,6 +1197,27 @@ class Network(NotCopyable):
         return self._populations[0].dtype if self._populations else self._dtype
 
 
+def _ready_before(init: Callable[..., None]) -> Callable[..., None]:
+    """Let the ``__init__`` of a subclass begin with a network that is ready, as in ANNarchy.
+
+    `dt` and `seed` that it does not take become settings of the network.
+    """
+    parameters = inspect.signature(init).parameters
+    takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    words = () if takes_all else tuple({"dt", "seed"} - parameters.keys())
+
+    @functools.wraps(init)
+    def call(network: Network, *args: Any, **kwargs: Any) -> None:
+        taken = {word: kwargs.pop(word) for word in words if word in kwargs}
+        if taken or not network._is_ready():
+            given = {word: value for word, value in taken.items() if value is not None}
+            network._taken = {**network._taken, **given}
+            Network.__init__(network)
+        init(network, *args, **kwargs)
+
+    return call
+
+
 def _checked_name(name: str | None, prefix: str, others: Sequence[Population | BaseProjection]) -> str:
     """Return the name given, or a new one: no two of `others` have the same."""
     if name is not None and not isinstance(name, str):
@@ -1218,13 +1280,20 @@ def clear() -> None:
 
 
 @ported
-def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | None = None) -> None:
+def setup(
+    dt: float | None = None,
+    dtype: DTypeLike | None = None,
+    seed: int | None = None,
+    num_threads: int | None = None,
+) -> None:
     """Change settings of the default network; those left out stay as they are.
 
     Parameters
     ----------
     dt, dtype, seed
         As for `Network`.
+    num_threads : int, optional
+        As `set_num_threads`, so for all networks that are given no number of their own.
 
     Raises
     ------
@@ -1239,8 +1308,11 @@ def setup(dt: float | None = None, dtype: DTypeLike | None = None, seed: int | N
     new_dtype = network._dtype if dtype is None else checked_dtype(dtype)
     if new_dtype != network._dtype and network._populations:
         raise StateError("setup: dtype must be chosen before the first population is created; clear() first.")
+    thread_count(num_threads, "num_threads")  # raises
     if seed is not None:
         network._set_seed(seed)
+    if num_threads is not None:
+        set_num_threads(num_threads)
     network._dt, network._dtype = new_dt, new_dtype
 
 
@@ -1253,9 +1325,9 @@ def compile(
 
 
 @ported
-def simulate(duration: float, progress: bool = False) -> None:
+def simulate(duration: float, progress: bool = False, measure_time: bool = False) -> None:
     """Run the default network for a time in ms; see `Network.simulate`."""
-    _default.simulate(duration, progress)
+    _default.simulate(duration, progress, measure_time)
 
 
 @ported

@@ -173,6 +173,9 @@ class Neuron:
     constants : dict, optional
         Further names that equations may read, with their numbers. A parameter of the same name goes first.
         Every `Constant` can be read without being given here.
+    extra_values : dict, optional
+        Values of parameters that are written as names in quotes, such as ``tau = 'tau of layer 4' : population``:
+        numbers or distributions. It may hold anything else, which is not looked at.
 
     Raises
     ------
@@ -183,7 +186,7 @@ class Neuron:
 
     Notes
     -----
-    Expressions may use ``+ - * / % ^ **``, comparisons, ``and or not``, ``if c: a else: b``, ``sum(target)``,
+    Expressions may use ``+ - * / % ^ **``, comparisons, ``and or not & |``, ``if c: a else: b``, ``sum(target)``,
     ``t`` and ``dt`` (in ms), ``pi``, the usual functions, and noise: every ``Uniform(a, b)`` and
     ``Normal(mu, sigma)`` written in an equation draws once per unit and step, in an equation flagged
     ``population`` once per step. ``sum()`` adds all targets. ``mean(v)``, ``max(v)``, ``min(v)``,
@@ -218,28 +221,29 @@ class Neuron:
         name: str = "",
         description: str = "",
         constants: Mapping[str, float] | None = None,
+        extra_values: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> None:
         for word in others:
             if word in _SPIKING:
                 raise TypeError(f"{word}: spiking neurons are not available, all neurons are rate-coded.")
-            if word == "extra_values":
-                raise TypeError("extra_values: give names and numbers as constants={...}.")
             raise TypeError(f"Neuron has no argument {word!r}.")
         for argument, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
                 raise TypeError(f"{argument} is {value!r} ({type(value).__name__}); expected a string.")
-        if constants is not None and not isinstance(constants, Mapping):
-            raise TypeError(
-                f"constants is {constants!r} ({type(constants).__name__}); expected a dict of names and numbers."
-            )
+        for argument, mapping in (("constants", constants), ("extra_values", extra_values)):
+            if mapping is not None and not isinstance(mapping, Mapping):
+                raise TypeError(
+                    f"{argument} is {mapping!r} ({type(mapping).__name__}); expected a dict of names and numbers."
+                )
         for key in constants or {}:
             check_constant_name("constants", key)
         text, own = _equations_text(equations), _joined("functions", functions)
         functions = "\n".join([*_used_functions(own, text), own])
         given = {key: finite_number(f"constants: {key}", value) for key, value in (constants or {}).items()}
         fixed: dict[str, float | Constant] = {**_visible(known_constants(), text), **given}
-        declared = _read_parameters(parameters, fixed)
+        quoted: dict[str, float | Uniform | Normal] = {}
+        declared = _read_parameters(parameters, fixed, extra_values or {}, quoted)
         fixed = {key: value for key, value in fixed.items() if key not in declared}
         block = _Equations(text, declared, _read_functions(functions, tuple(fixed)), fixed)
         read = {word for step in block.steps for word in step.tree.names}
@@ -254,13 +258,14 @@ class Neuron:
             steps=tuple(block.steps),
             _source=(
                 dict(parameters) if isinstance(parameters, Mapping) else _joined("parameters", parameters),
-                text, functions, name, description, {**fixed, **given},
+                text, functions, name, description, {**fixed, **given}, quoted,
             ),
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        *texts, constants = self._source
-        return _read_again, (type(self), (*texts, {key: float(value) for key, value in constants.items()}))
+        *texts, constants, quoted = self._source
+        numbers = {key: float(value) for key, value in constants.items()}
+        return _read_again, (type(self), (*texts, numbers, quoted))
 
     def __copy__(self) -> Neuron:
         return self
@@ -665,8 +670,12 @@ def _number(reader: Reader, tokens: Sequence[Token], position: int, known: _Numb
 
 
 def _read_parameters(
-    given: str | Sequence[str] | Mapping[str, Any], constants: _Numbers
+    given: str | Sequence[str] | Mapping[str, Any],
+    constants: _Numbers,
+    extra_values: Mapping[str, Any],
+    quoted: dict[str, float | Uniform | Normal],
 ) -> dict[str, Parameter]:
+    """Read definitions; `quoted` is filled with those of `extra_values` that they name."""
     found: dict[str, Parameter] = {}
     if isinstance(given, Mapping):
         for key, value in given.items():
@@ -692,7 +701,7 @@ def _read_parameters(
             except ValueError as error:
                 raise ExpressionError(f"parameters: {error}") from None
         return found
-    reader = Reader("parameters", _joined("parameters", given))
+    reader = Reader("parameters", _joined("parameters", given), quotes=True)
     for statement in _statements(reader):
         token = _only_name(reader, statement)
         if token.text in found:
@@ -707,11 +716,29 @@ def _read_parameters(
         value = (
             statement.right[:-1] if statement.right and statement.right[-1].text == "," else statement.right
         )
-        initial = _initial(reader, value, _end(statement), constants)
+        if [one.kind for one in value] == ["quoted"]:
+            initial = quoted[value[0].text[1:-1]] = _extra_value(reader, value[0], extra_values)
+        else:
+            initial = _initial(reader, value, _end(statement), constants)
         parameter = Parameter(token.text, initial, _locality(reader, statement), _kind(reader, statement))
         _check_initial(reader, parameter, token.position)
         found[token.text] = parameter
     return found
+
+
+def _extra_value(reader: Reader, token: Token, extra_values: Mapping[str, Any]) -> float | Uniform | Normal:
+    """What stands for a name in quotes."""
+    key = token.text[1:-1]
+    if key not in extra_values:
+        words = [*map(repr, extra_values)]
+        listed = ", ".join([*words[:20], *["..."][: len(words) > 20]]) or "nothing"
+        raise reader.error(f"extra_values has no {key!r}; it has {listed}", token.position)
+    value = extra_values[key]
+    if isinstance(value, (Uniform, Normal)):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return float(value)
+    return finite_number(f"extra_values: {key}", value)
 
 
 def _check_initial(reader: Reader, parameter: Parameter, position: int) -> None:

@@ -42,19 +42,16 @@ _FILE: dict[str, _Meaning] = {
 _PROJECTIONS: dict[str, _Meaning] = {**_NET_ID, **_ignored("suppress_error")}
 _MEANINGS: dict[str, Mapping[str, _Meaning]] = {
     "setup": {
-        "num_threads": ((None,), "use compile(threads=...) or set_num_threads(...)"),
         "visible_cores": (([],), "use compile(threads=...), and tools of the system such as taskset"),
         "paradigm": (("openmp",), "use compile(backend='cuda'); backends() lists those that can be used"),
         "precision": ((), "use dtype='float32' or dtype='float64'"),
         "method": (("explicit",), "write it as a flag of each equation, as in 'dr/dt = -r : midpoint'"),
         "structural_plasticity": ((False,), "synapses are neither made nor removed during a simulation"),
-        "suppress_warnings": ((False,), "use warnings.filterwarnings"),
-        "show_time": ((False,), "measure it with time.perf_counter()"),
         **_ignored(
-            "sparse_matrix_format", "sparse_matrix_storage_order", "only_int_idx_type", "verbose", "debug",
-            "trace_calls", "profiling", "profile_out", "disable_shared_library_time_offset", "disable_parallel_rng",
-            "use_seed_seq", "use_cpp_connectors", "disable_split_matrix", "disable_SIMD_SpMV", "disable_SIMD_Eq",
-            "disable_bitmask",
+            "suppress_warnings", "show_time", "sparse_matrix_format", "sparse_matrix_storage_order",
+            "only_int_idx_type", "verbose", "debug", "trace_calls", "profiling", "profile_out",
+            "disable_shared_library_time_offset", "disable_parallel_rng", "use_seed_seq", "use_cpp_connectors",
+            "disable_split_matrix", "disable_SIMD_SpMV", "disable_SIMD_Eq", "disable_bitmask",
         ),
     },
     "compile": {
@@ -71,7 +68,6 @@ _MEANINGS: dict[str, Mapping[str, _Meaning]] = {
     "simulate": {
         **_NET_ID,
         **_MEMORY,
-        "measure_time": ((False,), "measure it with time.perf_counter()"),
         "progress_bar": ((False,), "use progress=True"),
         "callbacks": ((True,), "call disable_callbacks() before, enable_callbacks() afterwards"),
     },
@@ -96,6 +92,7 @@ _MEANINGS: dict[str, Mapping[str, _Meaning]] = {
     "Network": {"everything": ((False,), "make its populations in it: network.create(), or 'with network:'")},
     "Population": _POPULATION,
     "ImagePopulation": _POPULATION,
+    "InputArray": _POPULATION,
     "TimedArray": _POPULATION,
     "update": {"reset": ((False,), "times go on counting; call reset() too to begin at the first frame")},
     "create": _POPULATION,

@@ -678,7 +678,7 @@ class BaseProjection(NotCopyable):
         count = len(synapses.column)
         if isinstance(weights, (Uniform, Normal)):
             with self.network._draws_undone_by_errors() as generator:
-                return converted("weights", weights.sample(count, generator), self.dtype)
+                return converted("weights", weights.sample(count, weights.rng or generator), self.dtype)
         array = real_array("weights", weights)
         if array.shape in ((), (count,)):
             return shaped_array("weights", array, (count,), self.dtype)
@@ -748,6 +748,8 @@ class Synapse:
 
 class Projection(BaseProjection):
     """Projection with a weight for every synapse.
+
+    Every connect method has a second name without ``connect_``: `all_to_all` is `connect_all_to_all`.
 
     Parameters
     ----------
@@ -981,6 +983,15 @@ class Projection(BaseProjection):
         return self._connect_synapses(
             *connectors.from_sparse(weights, self.pre.size, self.post.size), delays, history
         )
+
+    # ANNarchy 5 calls them so.
+    all_to_all = connect_all_to_all
+    one_to_one = connect_one_to_one
+    fixed_probability = connect_fixed_probability
+    gaussian = connect_gaussian
+    dog = connect_dog
+    from_matrix = connect_from_matrix
+    from_sparse = connect_from_sparse
 
     def _skips_self(self, allow_self_connections: bool) -> bool:
         return self.pre is self.post and not allow_self_connections

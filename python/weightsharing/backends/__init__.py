@@ -182,13 +182,13 @@ def usable_backend(name: str) -> str:
     return name
 
 
-def thread_count(threads: int | None) -> int | None:
+def thread_count(threads: int | None, name: str = "threads") -> int | None:
     """Check a number of threads given by the user; None means `get_num_threads` at the time of the run."""
     if threads is None:
         return None
-    count = whole_number("threads", threads)
+    count = whole_number(name, threads)
     if not 1 <= count <= 1024:
-        raise ValueError(f"threads is {count}; expected 1 to 1024.")
+        raise ValueError(f"{name} is {count}; expected 1 to 1024.")
     return count
 
 
