@@ -55,7 +55,7 @@ def test_connectors_of_annarchy_5():
     assert ws.Projection.from_sparse is ws.Projection.connect_from_sparse
     with pytest.raises(TypeError, match="connect_all_to_all has no argument 'what'"):
         ws.Projection(pre, post, "exc").all_to_all(1.0, what=1)
-    pooled = ws.Pooling(pre, ws.Population((1, 1)), "exc").pooling((2, 2), 3.0)
+    pooled = ws.Pooling(pre, ws.Population((1, 1)), "exc").pooling((2, 2), delays=3.0)
     assert pooled.delays == 3.0
     copy = ws.Copy(pre, post, "exc").copy(long)
     assert (copy.weights == long.weights).all()

@@ -469,7 +469,7 @@ def test_pooling():
         np.testing.assert_allclose(old(rates), expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(new(rates), old(rates))
     assert ws.Pooling(*populations((4, 6), (2, 2)), "exc").operation == "max"
-    overlapping = ws.Pooling(*populations((4, 6), (3, 5)), "exc").pooling(2, stride=1)
+    overlapping = ws.Pooling(*populations((4, 6), (3, 5)), "exc").pooling(2, 1)
     assert overlapping.describe()["stride"] == (1, 1) and overlapping.n_weights == 0
     with pytest.raises(ValueError, match="no weights"):
         _ = overlapping.weights

@@ -92,7 +92,15 @@ class Pooling(BaseProjection):
         """
         return connect_pooling(self, self._psp, extent, stride, delays, history)
 
-    pooling = connect_pooling
+    def pooling(
+        self,
+        extent: int | Shape | None = None,
+        stride: int | Shape | None = None,
+        delays: float = 0.0,
+        history: Any = "zeros",
+    ) -> Pooling:
+        """Connect as `connect_pooling`, which has the arguments in another order."""
+        return connect_pooling(self, self._psp, extent, stride, delays, history)
 
 
 def connect_pooling(
