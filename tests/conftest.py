@@ -27,7 +27,7 @@ _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "p
 settings.register_profile("default", max_examples=40, derandomize=True, **_SHARED)
 # Anew each time for people who look for failures; fewer and the same each time where a failure would stop others.
 _CI = "CI" in os.environ
-settings.register_profile("full", max_examples=1000 if _CI else 2000, derandomize=_CI, **_SHARED)
+settings.register_profile("full", max_examples=250 if _CI else 2000, derandomize=_CI, **_SHARED)
 settings.register_profile("sanitize", max_examples=10, derandomize=True, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
