@@ -114,14 +114,11 @@ def _structure(network: Network) -> dict[str, Any]:
 def _meaning(network: Network) -> dict[str, Any]:
     """What is computed with the arrays, as JSON gives it back; files of earlier versions do not say it."""
 
-    def tree(node: Any) -> str | None:
-        return None if node is None else repr(node)
-
     populations = [
         {
             "name": one.name,
             "equations": [
-                f"{step.name} = {tree(step.tree)}" for step in (one._neuron.steps if one._neuron else ())
+                f"{step.name} = {step.tree!r}" for step in (one._neuron.steps if one._neuron else ())
             ],
         }
         for one in network.populations
@@ -137,6 +134,8 @@ def _meaning(network: Network) -> dict[str, Any]:
         if isinstance(description, SharedDescription):
             parts = ("method", "padding", "keep_last_dimension", "strides", "dilation", "first", "anchor")
             said |= {part: getattr(description, part) for part in parts}
+            if description.padding != description.padding:  # NaN, which differs from itself
+                said["padding"] = "nan"
             centres = description.centres
             said["subsampling"] = None if centres is None else hashlib.sha256(centres.tobytes()).hexdigest()
         elif isinstance(description, PoolingDescription):
