@@ -15,14 +15,6 @@ using Index = int64_t;
 // Numbers of include/weightsharing/projection.h, and of statistics of schedule.h.
 enum Reduction { reduce_sum, reduce_max, reduce_min, reduce_mean };
 enum Statistic { statistic_mean, statistic_max, statistic_min, statistic_norm1, statistic_norm2 };
-enum Outside {
-  outside_constant,
-  outside_border,
-  outside_reflect,
-  outside_wrap,
-  outside_ignore,
-  outside_valid
-};
 
 // Units that a program works on at a time: 128 floats are eight AVX-512 vectors, and 64 slots of them fit in
 // 32 KB.
