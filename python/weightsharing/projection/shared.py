@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks.shapes import Shape
+from ..description.projections import Algorithm, Method
+from .base import BaseProjection
 from .convolution import connect_filters
-from .description import Algorithm, Method, Shape
+from .copies import connect_copy
 from .pooling import connect_pooling, pooling_psp
-from .projection import BaseProjection, connect_copy
 
 
 class SharedProjection(BaseProjection):
@@ -70,10 +72,24 @@ class SharedProjection(BaseProjection):
         TypeError, ValueError
             If an argument is not as described or the shapes do not fit; nothing has changed then.
         """
-        return connect_filters(
-            self, weights, method, multiple, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor, algorithm, time_axis, history,
-        )  # fmt: skip
+        connect_filters(
+            self._link,
+            weights,
+            method=method,
+            bank=multiple,
+            delays=delays,
+            keep_last_dimension=keep_last_dimension,
+            padding=padding,
+            subsampling=subsampling,
+            strides=strides,
+            dilation=dilation,
+            first=first,
+            anchor=anchor,
+            algorithm=algorithm,
+            time_axis=time_axis,
+            history=history,
+        )
+        return self
 
     def pooling(
         self,
@@ -86,8 +102,11 @@ class SharedProjection(BaseProjection):
 
         The default psp means ``pre.r`` here. The default operation of this class is ``'sum'``.
         """
-        return connect_pooling(self, pooling_psp(self._psp), extent, stride, delays, history)
+        link = self._link
+        connect_pooling(link, pooling_psp(link.psp), extent, stride, delays, history)
+        return self
 
     def copy(self, projection: BaseProjection) -> SharedProjection:
         """Connect with the weights of another projection, by reference, as `Copy.connect_copy`."""
-        return connect_copy(self, projection)
+        connect_copy(self._link, projection)
+        return self

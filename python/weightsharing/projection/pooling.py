@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-from . import _core
-from .arrays import whole_tuple
-from .description import Operation, PoolingDescription, Shape
-from .expressions import Expression, parse_psp
-from .population import Population
-from .porting import ported
-from .projection import BaseProjection, checked_history, uniform_delay
-
-Self = TypeVar("Self", bound=BaseProjection)
+from ..backends.core import pooling_geometry
+from ..checks.arrays import whole_tuple
+from ..checks.porting import ported
+from ..checks.shapes import Shape
+from ..description.projections import Operation, PoolingDescription
+from ..language.expression import Expression, parse_psp
+from ..population.population import Population
+from ..state.connection import Connection
+from ..state.links import Link
+from .base import BaseProjection
+from .connecting import checked_history, uniform_delay
 
 
 class Pooling(BaseProjection):
@@ -90,7 +92,8 @@ class Pooling(BaseProjection):
         TypeError, ValueError
             If an argument is not as described or the shapes do not fit; nothing has changed then.
         """
-        return connect_pooling(self, self._psp, extent, stride, delays, history)
+        connect_pooling(self._link, self._link.psp, extent, stride, delays, history)
+        return self
 
     def pooling(
         self,
@@ -100,26 +103,27 @@ class Pooling(BaseProjection):
         history: Any = "zeros",
     ) -> Pooling:
         """Connect as `connect_pooling`, which has the arguments in another order."""
-        return connect_pooling(self, self._psp, extent, stride, delays, history)
+        connect_pooling(self._link, self._link.psp, extent, stride, delays, history)
+        return self
 
 
 def connect_pooling(
-    projection: Self, psp: Expression, extent: Any, stride: Any, delays: Any, history: Any
-) -> Self:
-    """Check the arguments of a connect method, and connect `projection` as a pooling."""
-    projection._check_free()
-    pre, post = projection.pre.geometry, projection.post.geometry
-    delays, history = uniform_delay(delays), checked_history(projection, history)
-    geometry = _core.PoolingGeometry(
-        pre=pre,
-        post=post,
-        extent=None if extent is None else whole_tuple("extent", extent, len(pre)),
-        stride=None if stride is None else whole_tuple("stride", stride, len(pre)),
+    link: Link, psp: Expression, extent: Any, stride: Any, delays: Any, history: Any
+) -> None:
+    """Check the arguments of a connect method, and connect as a pooling."""
+    link.require_free()
+    pre, post = link.pre.geometry, link.post.geometry
+    delays, history = uniform_delay(delays), checked_history(link, history)
+    geometry = pooling_geometry(
+        pre,
+        post,
+        None if extent is None else whole_tuple("extent", extent, len(pre)),
+        None if stride is None else whole_tuple("stride", stride, len(pre)),
     )
     # Boxes are clipped anyhow; counting the elements of a larger one could overflow.
     within = tuple(map(min, geometry.extent, pre))
-    description = PoolingDescription(pre, post, within, tuple(geometry.stride), projection.operation, psp=psp)
-    return projection._connect(description, delays, history)
+    description = PoolingDescription(pre, post, within, tuple(geometry.stride), link.operation, psp=psp)
+    link.connect(Connection(description, delays, history))
 
 
 def pooling_psp(psp: Expression) -> Expression:

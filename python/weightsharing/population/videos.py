@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import whole_number
-from .arrays import Array
-from .description import Shape
-from .errors import StateError
+from ..checks.errors import StateError
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array, Shape
+from ..state.stream import Stream
+from ..state.timetable import Timetable
 from .images import (
     ImagePopulation,
     damaged_file,
@@ -26,7 +27,7 @@ from .images import (
     resized_message,
     scaled,
 )
-from .inputs import MoviePopulation, Stream, Timetable
+from .movies import MoviePopulation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,7 +89,8 @@ class VideoPopulation(ImagePopulation, MoviePopulation):
             return np.stack([frame.astype(self.dtype) for frame in MovieFile(movie, self.geometry)])
         return super()._whole_movie(movie)
 
-    def _as_rates(self, array: Array) -> Array:
+    @staticmethod
+    def _as_rates(array: Array) -> Array:
         return scaled("the movie", array)
 
     # --- Cameras ---

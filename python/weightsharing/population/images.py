@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arrays import Array, real_array
-from .description import Shape
+from ..checks.arrays import real_array
+from ..checks.porting import ported
+from ..checks.shapes import Array, Shape
+from .model import Model
 from .population import Population
-from .porting import ported
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from .network import Network
 
 
 class ImagePopulation(Population):
@@ -47,7 +47,7 @@ class ImagePopulation(Population):
         geometry: Sequence[int],
         name: str | None = None,
         dtype: DTypeLike | None = None,
-        network: Network | None = None,
+        network: Model | None = None,
     ) -> None:
         shape = tuple(geometry) if isinstance(geometry, Sequence) else (geometry,)
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .compilation import whole_steps
+from ..checks.times import whole_steps
 
 
 @dataclass(frozen=True)
@@ -51,3 +51,30 @@ class Callback:
 
     function: Callable[[int], Any]
     times: Times
+
+
+class Callbacks:
+    """The functions of one network, in the order in which they were decorated.
+
+    Attributes
+    ----------
+    functions
+        All of them.
+    enabled
+        Whether they are called.
+    """
+
+    def __init__(self) -> None:
+        self.functions: list[Callback] = []
+        self.enabled = True
+
+    def call(self, step: int, dt: float) -> int:
+        """Call those that are due before this step; return the step before which others are."""
+        upcoming = 2**62
+        for callback in self.functions if self.enabled else ():
+            period, first = callback.times.in_steps(dt)
+            wait = first - step
+            if wait <= 0 and wait % period == 0:
+                callback.function(-wait // period)
+            upcoming = min(upcoming, step + (wait if wait > 0 else wait % period or period))
+        return upcoming

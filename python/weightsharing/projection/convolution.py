@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numbers
 from math import prod
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Array, frozen, real_array, shaped_array, whole_tuple
-from .backends.cpu import shared_geometry
-from .description import PADDINGS, Algorithm, Method, Shape, SharedDescription
-from .projection import BaseProjection, Weights, checked_history, filter_arrays, uniform_delay
-
-Self = TypeVar("Self", bound=BaseProjection)
+from ..backends.core import shared_geometry
+from ..checks.arrays import frozen, real_array, shaped_array, whole_tuple
+from ..checks.shapes import Array, Shape
+from ..description.projections import PADDINGS, Algorithm, Method, SharedDescription
+from ..state.connection import Connection, Weights
+from ..state.links import Link
+from .base import BaseProjection
+from .connecting import checked_history, filter_arrays, uniform_delay
 
 
 class Convolution(BaseProjection):
@@ -107,10 +109,24 @@ class Convolution(BaseProjection):
         TypeError, ValueError
             If an argument is not as described or the shapes do not fit; nothing has changed then.
         """
-        return connect_filters(
-            self, weights, "filter", False, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor, algorithm, time_axis, history,
-        )  # fmt: skip
+        connect_filters(
+            self._link,
+            weights,
+            method="filter",
+            bank=False,
+            delays=delays,
+            keep_last_dimension=keep_last_dimension,
+            padding=padding,
+            subsampling=subsampling,
+            strides=strides,
+            dilation=dilation,
+            first=first,
+            anchor=anchor,
+            algorithm=algorithm,
+            time_axis=time_axis,
+            history=history,
+        )
+        return self
 
     def connect_filters(
         self,
@@ -152,19 +168,34 @@ class Convolution(BaseProjection):
         TypeError, ValueError
             If an argument is not as described or the shapes do not fit; nothing has changed then.
         """
-        return connect_filters(
-            self, weights, "filter", True, delays, keep_last_dimension, padding, subsampling,
-            strides, dilation, first, anchor, algorithm, time_axis, history,
-        )  # fmt: skip
+        connect_filters(
+            self._link,
+            weights,
+            method="filter",
+            bank=True,
+            delays=delays,
+            keep_last_dimension=keep_last_dimension,
+            padding=padding,
+            subsampling=subsampling,
+            strides=strides,
+            dilation=dilation,
+            first=first,
+            anchor=anchor,
+            algorithm=algorithm,
+            time_axis=time_axis,
+            history=history,
+        )
+        return self
 
 
 def connect_filters(
-    projection: Self,
+    link: Link,
     weights: Any,
-    method: Method,
-    bank: bool,
+    *,
+    method: Any,
+    bank: Any,
     delays: Any,
-    keep_last_dimension: bool,
+    keep_last_dimension: Any,
     padding: Any,
     subsampling: Any,
     strides: Any,
@@ -174,56 +205,50 @@ def connect_filters(
     algorithm: Any,
     time_axis: Any,
     history: Any,
-) -> Self:
-    """Check the arguments of a connect method, and connect `projection` with one filter or a bank."""
-    projection._check_free()
-    pre, post = projection.pre.geometry, projection.post.geometry
+) -> None:
+    """Check the arguments of a connect method, and connect with one filter or a bank."""
+    link.require_free()
+    pre, post = link.pre.geometry, link.post.geometry
     flags = {"keep_last_dimension": keep_last_dimension, "multiple": bank, "time_axis": time_axis}
     for name, flag in flags.items():
         if not isinstance(flag, (bool, np.bool_)):
             raise TypeError(f"{name} is {flag!r}; expected True or False.")
-    delays, history = uniform_delay(delays), checked_history(projection, history)
-    filters = filter_arrays(weights, bank, projection.dtype)
+    delays, history = uniform_delay(delays), checked_history(link, history)
+    filters = filter_arrays(weights, bank, link.dtype)
     extents = tuple(array.shape for array in filters)
     time_taps = _time_taps(extents) if time_axis else None
     if time_taps is not None:
         extents = tuple(extent[1:] for extent in extents)
-    per_axis = {
-        name: _per_axis(name, value, len(pre), bool(keep_last_dimension), slice_entry)
-        for name, value, slice_entry in (
-            ("strides", strides, 1),
-            ("dilation", dilation, 1),
-            ("first", first, 0),
-            ("anchor", anchor, 0),
-        )
-    }
+    layerwise = bool(keep_last_dimension)
     description = SharedDescription(
         pre,
         post,
         extents,
         bool(bank),
-        bool(keep_last_dimension),
+        layerwise,
         _one_of("method", method, get_args(Method)),
-        projection.operation,
-        _padding(padding, projection.dtype),
-        **per_axis,
+        link.operation,
+        _padding(padding, link.dtype),
+        strides=_per_axis("strides", strides, len(pre), layerwise, 1),
+        dilation=_per_axis("dilation", dilation, len(pre), layerwise, 1),
+        first=_per_axis("first", first, len(pre), layerwise, 0),
+        anchor=_per_axis("anchor", anchor, len(pre), layerwise, 0),
         centres=_listed(subsampling, pre, post[:-1] if bank else post),
         algorithm=_one_of("algorithm", algorithm, get_args(Algorithm)),
-        psp=projection._psp,
+        psp=link.psp,
     )
     if description.algorithm == "3xtf32":
-        _check_tf32(projection, description)
-    return projection._connect(
-        description, delays, history, Weights(filters), shared_geometry(description), time_taps
-    )
+        _check_tf32(link, description)
+    geometry = shared_geometry(description)
+    link.connect(Connection(description, delays, history, Weights(filters), geometry, time_taps))
 
 
-def _check_tf32(projection: BaseProjection, description: SharedDescription) -> None:
+def _check_tf32(link: Link, description: SharedDescription) -> None:
     """Raise where '3xtf32' can never be had; what depends on the device is asked when that is known."""
-    backend = projection._asked().backend
+    backend = link.asked().backend
     reasons = {
         "this is one filter": not description.bank,
-        f"the dtype is {projection.dtype}": projection.dtype != np.float32,
+        f"the dtype is {link.dtype}": link.dtype != np.float32,
         f"the operation is {description.operation!r}": description.operation not in ("sum", "mean"),
         f"the psp {description.psp.text!r} is not f(w) * g(pre.r)": description.psp.split() is None,
         "the centres are listed (subsampling)": description.centres is not None,

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from . import connectors
-from .arrays import Array, frozen, real_array, shaped_array
-from .description import SynapsesDescription
-from .distributions import Normal, Uniform
-from .population import Population
-from .projection import DEFAULT_PSP, BaseProjection, Weights, checked_history, uniform_delay
+from ..checks.arrays import frozen, real_array, shaped_array
+from ..checks.shapes import Array
+from ..description import connectors
+from ..description.projections import SynapsesDescription
+from ..language.distributions import Normal, Uniform
+from ..population.population import Population
+from ..state.connection import DEFAULT_PSP, Connection, Weights
+from .base import BaseProjection
+from .connecting import checked_history, synapse_values, uniform_delay
 
 
 class PointwiseProjection(BaseProjection):
@@ -68,7 +71,7 @@ class PointwiseProjection(BaseProjection):
         try:
             self._connect_units(weight, delays, history)
         except BaseException:
-            self.network._forget_projection(self)
+            self._assembly.links.remove(self._link)
             raise
 
     @property
@@ -80,18 +83,18 @@ class PointwiseProjection(BaseProjection):
         TypeError, ValueError
             If those assigned are no real numbers, have another shape or do not fit the dtype.
         """
-        return frozen(self._with_weights()[1].arrays[0].reshape(self.post.geometry))
+        return frozen(self._link.with_weights()[1].arrays[0].reshape(self.post.geometry))
 
     @weights.setter
     def weights(self, values: Any) -> None:
-        description, weights = self._with_weights()
+        description, weights = self._link.with_weights()
         assert isinstance(description, SynapsesDescription)
         weights.assign([self._unit_weights("weights", description, values)])
 
     def _unit_weights(self, name: str, description: SynapsesDescription, values: Any) -> Array:
         """Return one weight per unit, (post.size,)."""
         if isinstance(values, (Uniform, Normal)):
-            return self._synapse_values(description, values, exact=False)
+            return synapse_values(self._link, description, values, exact=False)
         array = real_array(name, values)
         if array.shape not in ((), (self.post.size,), self.post.geometry):
             raise ValueError(
@@ -102,11 +105,11 @@ class PointwiseProjection(BaseProjection):
 
     def _connect_units(self, weight: Any, delays: Any, history: Any) -> None:
         synapses = connectors.one_to_one(self.pre.size, self.post.size)
-        description = SynapsesDescription(self.pre.geometry, self.post.geometry, *synapses, psp=self._psp)
+        description = SynapsesDescription(self.pre.geometry, self.post.geometry, *synapses, psp=self._link.psp)
         checked_delays = self._checked_delays(delays)
-        history = checked_history(self, history)
+        history = checked_history(self._link, history)
         values = self._unit_weights("weight", description, weight)
-        self._connect(description, checked_delays, history, Weights([values]))
+        self._link.connect(Connection(description, checked_delays, history, Weights([values])))
 
     def _checked_delays(self, delays: Any) -> float | Array:
         if isinstance(delays, (Uniform, Normal)) or np.ndim(delays) == 0:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .backends import get_num_threads
-from .projection import BaseProjection, Report
-
-if TYPE_CHECKING:
-    from .network import Network
-    from .population import Population
+from ..backends.targets import get_num_threads
+from ..checks.reports import Report
+from ..projection.describing import describe
+from ..simulation.placement import run_dtype
+from ..state.assembly import Assembly
+from ..state.connection import Connection
+from ..state.links import Link
+from ..state.units import Units
 
 _LONGEST_CELL = 40
 
@@ -35,21 +37,22 @@ class Summary:
         Sums: weights of populations and projections; bytes and flops of the projections.
     """
 
-    def __init__(self, network: Network) -> None:
-        target = network._compiled_for or network._asked
+    def __init__(self, assembly: Assembly) -> None:
+        context = assembly.context
+        target = context.placed or context.asked
         self.settings = Report(
             backend=target.backend,
-            dtype=network._run_dtype().name,
-            dt=network.dt,
-            batch=network.batch,
-            update=network.update,
-            compiled=network._compiled_for is not None,
+            dtype=run_dtype(assembly).name,
+            dt=context.dt,
+            batch=context.batch,
+            update=context.update,
+            compiled=context.placed is not None,
         )
         if target.backend == "cpu":
             self.settings["threads"] = target.threads or get_num_threads()
         owners: dict[int, str] = {}
-        self.populations = [_population(one) for one in network.populations]
-        self.projections = [_projection(one, owners) for one in network.projections]
+        self.populations = [_population(one) for one in assembly.units]
+        self.projections = [_projection(one, owners) for one in assembly.links]
         self.weights = self._total("weights", self.populations) + self._total("weights", self.projections)
         self.bytes = self._total("bytes", self.projections)
         self.flops = self._total("flops", self.projections)
@@ -92,8 +95,8 @@ class Summary:
     __repr__ = __str__
 
 
-def _population(population: Population) -> Report:
-    declared = population._declared()
+def _population(population: Units) -> Report:
+    declared = population.declared
     return Report(
         name=population.name,
         geometry=population.geometry,
@@ -104,14 +107,14 @@ def _population(population: Population) -> Report:
             for name, one in declared.items()
             if one is not None and one.locality == "filter" and name in population.parameters
         ),
-        bytes=sum(math.prod(population._shape(name)) for name in declared) * population.dtype.itemsize,
+        bytes=sum(math.prod(population.shape(name)) for name in declared) * population.dtype.itemsize,
     )
 
 
-def _projection(projection: BaseProjection, owners: dict[int, str]) -> Report:
+def _projection(projection: Link, owners: dict[int, str]) -> Report:
     row = Report(
         name=projection.name,
-        kind=type(projection).__name__,
+        kind=projection.kind,
         geometry=f"{projection.pre.geometry} -> {projection.post.geometry}",
         filters="not connected",
         computed="",
@@ -120,28 +123,28 @@ def _projection(projection: BaseProjection, owners: dict[int, str]) -> Report:
         flops=0,
     )
     row["from -> to"] = f"{projection.pre.name} -> {projection.post.name}.{projection.target}"
-    if not projection.connected:
+    connection = projection.connection
+    if connection is None:
         return row
-    said = projection.describe()
-    taps = projection._time_taps or 1
-    owner = owners.setdefault(id(projection._weights), projection.name)
-    row["filters"] = _filters(projection, said)
-    if projection._weights is not None and owner != projection.name:
+    said = describe(projection)
+    owner = owners.setdefault(id(connection.weights), projection.name)
+    row["filters"] = _filters(projection.operation, connection, said)
+    if connection.weights is not None and owner != projection.name:
         row["filters"] = f"those of {owner}"
     else:
-        row["weights"] = projection.n_weights
+        row["weights"] = connection.n_weights
     row["computed"] = f"{said['backend']}: {said.get('family', '')} {said.get('algorithm', '')}".strip(": ")
     for key in ("bytes", "flops"):
-        row[key] = taps * _number(said.get(key, 0))
+        row[key] = connection.taps * _number(said.get(key, 0))
     return row
 
 
-def _filters(projection: BaseProjection, said: Report) -> str:
+def _filters(operation: str, connection: Connection, said: Report) -> str:
     if "filters" in said:
-        time = "" if projection._time_taps is None else f" over {projection._time_taps} steps"
+        time = "" if connection.time_taps is None else f" over {connection.time_taps} steps"
         return f"{said['filters']}{time}"
     if "extent" in said:
-        return f"{projection.operation} of {said['extent']} every {said['stride']}"
+        return f"{operation} of {said['extent']} every {said['stride']}"
     return "one for each synapse"
 
 
