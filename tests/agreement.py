@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from weightsharing.backends import reference
 from weightsharing.backends.reference import ReferenceExecutor
-from weightsharing.description import PoolingDescription, SharedDescription, SynapsesDescription
-from weightsharing.expressions import parse_psp
+from weightsharing.description.projections import PoolingDescription, SharedDescription, SynapsesDescription
+from weightsharing.language.expressions import parse_psp
 
 OPERATIONS = ("sum", "max", "min", "mean")
 PADDINGS = (0.0, 0.0, 1.5, -0.75, "border", "reflect", "wrap", "ignore", "valid")

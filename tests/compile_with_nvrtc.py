@@ -16,7 +16,7 @@ import weightsharing as ws
 from weightsharing.backends.cpu import core_program
 from weightsharing.backends.cupy import driver_module
 from weightsharing.backends.nvrtc import OPTIONS, PROGRAM_OPTIONS, find_compiler, source_of
-from weightsharing.expressions import parse_psp
+from weightsharing.language.expressions import parse_psp
 
 PSPS = (
     "max(w, pre.r)",

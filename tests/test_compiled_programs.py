@@ -16,8 +16,8 @@ from agreement import Judge, draw_case
 from weightsharing import _core
 from weightsharing.backends import cuda, nvrtc
 from weightsharing.backends.cuda import CudaExecutor, device_module
-from weightsharing.description import SharedDescription, SynapsesDescription
-from weightsharing.expressions import parse_psp
+from weightsharing.description.projections import SharedDescription, SynapsesDescription
+from weightsharing.language.expressions import parse_psp
 
 BACKENDS = [name for name in ("cuda", "cupy") if ws.backends()[name] == "usable"]
 

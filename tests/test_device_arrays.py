@@ -11,8 +11,8 @@ import weightsharing as ws
 from processes import run_python
 from test_cuda import Borrowed, emulated, on_device
 from weightsharing.backends import Target, cuda
-from weightsharing.device_arrays import CUDA, device_stream
-from weightsharing.errors import StateError
+from weightsharing.checks.device_arrays import CUDA, device_stream
+from weightsharing.checks.errors import StateError
 
 if cuda.why_not_cuda():
     pytest.skip(f"CUDA cannot be used here: {cuda.why_not_cuda()}", allow_module_level=True)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from weightsharing.backends.reference import ReferenceExecutor, axis_centres, centres, locate, tap_offsets
-from weightsharing.description import (
+from weightsharing.description.projections import (
     OPERATIONS,
     PADDINGS,
     PoolingDescription,
     SharedDescription,
     SynapsesDescription,
 )
-from weightsharing.expressions import parse_psp
+from weightsharing.language.expressions import parse_psp
 
 ORACLE = Path(__file__).parent / "oracle" / "annarchy"
 NAN, INF = np.nan, np.inf

@@ -16,7 +16,7 @@ import pytest
 import weightsharing as ws
 from weightsharing.backends import Target, make_runner
 from weightsharing.backends.cuda import why_not_cuda
-from weightsharing.schedule import (
+from weightsharing.description.schedule import (
     CheckFinite,
     Combine,
     FillHistory,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .compilation import whole_steps
+from .checks.times import whole_steps
 
 
 @dataclass(frozen=True)

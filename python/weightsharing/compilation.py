@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .arrays import Array
-from .description import Operation
-from .expressions import ALL_TARGETS
-from .population import MOST_UNITS, Population
-from .schedule import (
+from .checks.shapes import Array
+from .description.delays import delay_steps
+from .description.histories import OF_MOVIES, UpdateOrder, first_frame
+from .description.projections import Operation
+from .description.schedule import (
     CheckFinite,
     ClearSum,
     Combine,
@@ -27,15 +27,12 @@ from .schedule import (
     Step,
     Update,
 )
+from .language.expressions import ALL_TARGETS
+from .population import Population
 
 if TYPE_CHECKING:
     from .projection import BaseProjection
 
-UpdateOrder = Literal["synchronous", "feedforward"]
-
-HISTORIES = ("zeros", "ones", "first_frame", "mean", "mirror", "full_copy")
-# Those that are made from a whole movie.
-OF_MOVIES = ("mean", "mirror", "full_copy")
 
 # Taps along time that are added up one after the other; longer sums add such partial sums, so that their
 # rounding error stays small.
@@ -138,36 +135,6 @@ def compile_steps(
     return _Compilation(populations, projections, executors, order, dt, check_finite).compiled()
 
 
-def delay_steps(delays: float | Array, pre_size: int, dt: float, order: UpdateOrder) -> Array | int:
-    """Delays in steps: one number, or an int32 array with one per post unit.
-
-    In the synchronous order up to one step is no extra delay: the projection reads the rates of the step
-    before anyhow.
-    """
-    with np.errstate(over="ignore"):
-        exact = np.asarray(delays, dtype=np.float64) / dt
-    longest = float(exact.max(initial=0.0))
-    if longest * pre_size >= MOST_UNITS or longest >= 2.0**31 - 1:
-        raise ValueError(
-            f"delays is {spelled_delays(delays)} ms, up to {longest:.15g} steps of dt = {dt} ms: more than can "
-            f"be stored of the {pre_size} units of pre; choose a smaller delay."
-        )
-    steps = np.floor(exact + tolerance(exact)).astype(np.int32)
-    if order == "synchronous":
-        steps = np.where(steps > 1, steps, 0).astype(np.int32)
-    return steps if steps.ndim else int(steps)
-
-
-def spelled_delays(delays: float | Array) -> str:
-    """A delay for messages; of one per unit the smallest and the largest."""
-    return f"{delays}" if np.ndim(delays) == 0 else f"{np.min(delays)} to {np.max(delays)}"
-
-
-def tolerance(steps: Any) -> Any:
-    """How far a quotient of times may lie from the number of steps that is meant: 0.3 / 0.1 must be 3."""
-    return np.maximum(1e-6, 1e-15 * steps)
-
-
 class _Compilation:
     def __init__(
         self,
@@ -249,7 +216,7 @@ class _Compilation:
         reads: dict[Population, list[Population]] = {population: [] for population in self.populations}
         for projection in self.projections:
             if np.min(self.delays[projection]) == 0 or (
-                _first_frame(projection._history) and projection not in self.early
+                first_frame(projection._history) and projection not in self.early
             ):
                 reads[projection.post].append(projection.pre)
         ordered: list[Population] = []
@@ -286,7 +253,7 @@ class _Compilation:
         All other readers of a first frame come after the population that they read.
         """
         wants = [
-            one for one in self.projections if _first_frame(one._history) and np.min(self.delays[one]) > 0
+            one for one in self.projections if first_frame(one._history) and np.min(self.delays[one]) > 0
         ]
         reads: dict[Population, list[Population]] = {population: [] for population in self.populations}
         for projection in self.projections:
@@ -326,7 +293,7 @@ class _Compilation:
 
     def _fills(self, histories: Iterable[History]) -> Iterable[Step]:
         for history in histories:
-            if _first_frame(history.policy):
+            if first_frame(history.policy):
                 yield FillHistory(history.population._array("r"), history.array)
 
     def _pushes(self, moment: Literal["start", "end"]) -> Iterable[Step]:
@@ -442,22 +409,3 @@ class _Compilation:
         if key not in self.temporaries:
             self.temporaries[key] = np.zeros_like(like)
         return self.temporaries[key]
-
-
-def _first_frame(policy: Any) -> bool:
-    return isinstance(policy, str) and policy == "first_frame"
-
-
-def whole_steps(name: str, duration: float, dt: float) -> int:
-    """Number of steps in a time, or an error that says which times are possible."""
-    if duration < 0.0:
-        raise ValueError(f"{name} is {duration} ms; expected 0 or more.")
-    if duration / dt >= 2.0**62:
-        raise ValueError(f"{name} is {duration} ms, more steps of dt = {dt} ms than can be counted.")
-    steps = math.floor(duration / dt + 0.5)
-    if abs(duration / dt - steps) > tolerance(steps):
-        raise ValueError(
-            f"{name} is {duration} ms, {duration / dt} steps of dt = {dt} ms; expected a whole number of steps, "
-            f"for example {max(steps, 1) * dt:.15g} ms."
-        )
-    return steps

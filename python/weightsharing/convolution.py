@@ -9,9 +9,10 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Array, frozen, real_array, shaped_array, whole_tuple
 from .backends.cpu import shared_geometry
-from .description import PADDINGS, Algorithm, Method, Shape, SharedDescription
+from .checks.arrays import frozen, real_array, shaped_array, whole_tuple
+from .checks.shapes import Array, Shape
+from .description.projections import PADDINGS, Algorithm, Method, SharedDescription
 from .projection import BaseProjection, Weights, checked_history, filter_arrays, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)

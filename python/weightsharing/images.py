@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arrays import Array, real_array
-from .description import Shape
+from .checks.arrays import real_array
+from .checks.porting import ported
+from .checks.shapes import Array, Shape
 from .population import Population
-from .porting import ported
 
 if TYPE_CHECKING:
     from PIL.Image import Image

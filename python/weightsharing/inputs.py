@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .arguments import finite_number, positive_number
-from .arrays import Array, converted, frozen, real_array
-from .compilation import whole_steps
-from .errors import MovieError, StateError
+from .checks.arrays import converted, frozen, real_array
+from .checks.errors import MovieError, StateError
+from .checks.numbers import finite_number, positive_number
+from .checks.porting import ported
+from .checks.shapes import Array, spelled_shape
+from .checks.times import steps_of_at_least_one, whole_steps
+from .description.schedule import Frames
 from .population import Population
-from .porting import ported
-from .schedule import Frames
 
 if TYPE_CHECKING:
     from .network import Network
@@ -61,9 +62,9 @@ class Timetable:
         ValueError
             If a time is not a whole number of steps, or they do not increase.
         """
-        period = 0 if self.period <= 0.0 else _steps("period", self.period, dt)
+        period = 0 if self.period <= 0.0 else steps_of_at_least_one("period", self.period, dt)
         if isinstance(self.times, float):
-            between = 1 if self.times == 0.0 else _steps(self.name, self.times, dt)
+            between = 1 if self.times == 0.0 else steps_of_at_least_one(self.name, self.times, dt)
             if between * len(self.frames) >= 2**62:
                 raise ValueError(f"{self.name} is {self.times} ms: too many steps to be counted.")
             starts = np.arange(len(self.frames), dtype=np.int64) * between
@@ -108,7 +109,7 @@ class Stream:
 
     def steps(self, dt: float) -> int:
         """Steps between two frames."""
-        return 1 if self.every == 0.0 else _steps("every", self.every, dt)
+        return 1 if self.every == 0.0 else steps_of_at_least_one("every", self.every, dt)
 
     def hold(self, wanted: int, end: int, population: MoviePopulation) -> None:
         """Have frames from `wanted` to before `end` in the buffer, as far as there are so many and they fit.
@@ -253,7 +254,7 @@ class TimedInput(Population):
         """Check frames; the array itself where it can be used as it is, unless a `new` one is wanted."""
         array = real_array(name, values)
         if array.ndim == 0 or array.shape[1:] not in self._frame_shapes():
-            expected = " or ".join(_spelled(("frames", *shape)) for shape in self._frame_shapes())
+            expected = " or ".join(spelled_shape(("frames", *shape)) for shape in self._frame_shapes())
             raise ValueError(
                 f"{name} has the shape {array.shape}; expected {expected}, the frames of {self.name!r}."
             )
@@ -605,16 +606,5 @@ def _checked_schedule(schedule: Any, frames: int) -> float | NDArray[np.float64]
     return frozen(np.array([finite_number(f"schedule[{i}]", float(t)) for i, t in enumerate(times)]))
 
 
-def _steps(name: str, duration: float, dt: float) -> int:
-    steps = whole_steps(name, duration, dt)
-    if steps < 1:
-        raise ValueError(f"{name} is {duration} ms; expected at least one step, {dt} ms.")
-    return steps
-
-
 def _brief(times: NDArray[np.float64]) -> str:
     return np.array2string(times, threshold=12, separator=", ")
-
-
-def _spelled(shape: tuple[Any, ...]) -> str:
-    return f"({', '.join(map(str, shape))})"

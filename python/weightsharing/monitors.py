@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import finite_number, positive_number
-from .arrays import Array
-from .compilation import whole_steps
-from .description import Shape
-from .errors import NotCopyable
-from .memory import counted, free_memory
+from .checks.errors import NotCopyable
+from .checks.memory import counted, free_memory
+from .checks.numbers import finite_number, positive_number
+from .checks.porting import ported
+from .checks.shapes import Array, Shape
+from .checks.times import whole_steps
+from .description.schedule import Recording
 from .population import Population
-from .porting import ported
-from .schedule import Recording
 from .views import PopulationView
 
 if TYPE_CHECKING:

@@ -18,8 +18,6 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .arguments import finite_number, positive_number, whole_number
-from .arrays import Array, converted
 from .backends import (
     Target,
     check_stream_device,
@@ -35,21 +33,25 @@ from .backends.choice import Work, choose
 from .backends.cuda import CudaRunner, device_array_view
 from .backends.reference import least_work
 from .callbacks import Callback, Times
-from .compilation import OF_MOVIES, History, UpdateOrder, compile_steps, whole_steps
-from .constants import forget_constants
-from .description import Shape
-from .device_arrays import current_stream
-from .distributions import Distribution
-from .errors import MovieError, NotCopyable, StateError
-from .memory import counted, free_memory
+from .checks.arrays import converted
+from .checks.device_arrays import current_stream
+from .checks.errors import MovieError, NotCopyable, StateError
+from .checks.memory import counted, free_memory
+from .checks.numbers import finite_number, positive_number, whole_number
+from .checks.porting import ported
+from .checks.shapes import Array, Shape, checked_dtype
+from .checks.times import whole_steps
+from .compilation import History, compile_steps
+from .description.histories import OF_MOVIES, UpdateOrder
+from .description.neuron import Neuron, forget_functions
+from .description.schedule import NotFinite, Recording, Runner, Schedule
+from .language.constants import forget_constants
+from .language.distributions import Distribution
 from .monitors import Monitor, begin_all
-from .neuron import Neuron, forget_functions
 from .persistence import load as load_network
 from .persistence import save as save_network
-from .population import Population, checked_dtype
-from .porting import ported
+from .population import Population
 from .progress import progress_bar
-from .schedule import NotFinite, Recording, Runner, Schedule
 
 if TYPE_CHECKING:
     from .inputs import MoviePopulation

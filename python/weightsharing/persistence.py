@@ -34,11 +34,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import whole_number
-from .arrays import Array
 from .backends.cpu import core_geometry
-from .description import PoolingDescription, Shape, SharedDescription, SynapsesDescription
-from .errors import StateError
+from .checks.errors import StateError
+from .checks.numbers import whole_number
+from .checks.shapes import Array, Shape
+from .description.projections import PoolingDescription, SharedDescription, SynapsesDescription
 
 if TYPE_CHECKING:
     from .network import Network

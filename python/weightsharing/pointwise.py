@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from . import connectors
-from .arrays import Array, frozen, real_array, shaped_array
-from .description import SynapsesDescription
-from .distributions import Normal, Uniform
+from .checks.arrays import frozen, real_array, shaped_array
+from .checks.shapes import Array
+from .description import connectors
+from .description.projections import SynapsesDescription
+from .language.distributions import Normal, Uniform
 from .population import Population
 from .projection import DEFAULT_PSP, BaseProjection, Weights, checked_history, uniform_delay
 

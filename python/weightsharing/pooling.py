@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from . import _core
-from .arrays import whole_tuple
-from .description import Operation, PoolingDescription, Shape
-from .expressions import Expression, parse_psp
+from .checks.arrays import whole_tuple
+from .checks.porting import ported
+from .checks.shapes import Shape
+from .description.projections import Operation, PoolingDescription
+from .language.expressions import Expression, parse_psp
 from .population import Population
-from .porting import ported
 from .projection import BaseProjection, checked_history, uniform_delay
 
 Self = TypeVar("Self", bound=BaseProjection)

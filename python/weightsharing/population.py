@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .arguments import finite_number, whole_number
-from .arrays import Array, converted, frozen, real_array, shaped_array
-from .constants import Constant
-from .description import Shape
-from .device_arrays import is_device_array
-from .distributions import Normal, Uniform
-from .errors import NotCopyable
-from .neuron import Neuron
-from .porting import ported
-from .schedule import Frames
+from .checks.arrays import converted, frozen, real_array, shaped_array
+from .checks.device_arrays import is_device_array
+from .checks.errors import NotCopyable
+from .checks.numbers import finite_number, whole_number
+from .checks.porting import ported
+from .checks.shapes import Array, Shape, checked_dtype, checked_geometry
+from .description.neuron import Neuron
+from .description.schedule import Frames
+from .language.constants import Constant
+from .language.distributions import Normal, Uniform
 from .views import PopulationView, view_of
 
 if TYPE_CHECKING:
     from .network import Network
-
-# Elements of the largest array whose bytes can still be counted.
-MOST_UNITS = 2**58
 
 
 class Population(NotCopyable):
@@ -82,7 +79,7 @@ class Population(NotCopyable):
             neuron = neuron()
         if neuron is not None and not isinstance(neuron, Neuron):
             raise TypeError(f"neuron is a {type(neuron).__name__}; expected a Neuron.")
-        self._geometry = _checked_geometry(geometry)
+        self._geometry = checked_geometry(geometry)
         self._neuron, self._given_name = neuron, name
         taken = [
             name
@@ -567,28 +564,3 @@ class Population(NotCopyable):
             for key, array in values.items()
         }
         self._constants = {}
-
-
-def checked_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return float32 or float64, or raise."""
-    try:
-        name = "" if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        name = ""
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype is {dtype!r}; expected 'float32' or 'float64'.")
-    return np.dtype(name)
-
-
-def _checked_geometry(geometry: Any) -> Shape:
-    if isinstance(geometry, (str, bytes)):
-        raise TypeError(f"geometry is {geometry!r}; expected a whole number or a tuple of 1 to 4.")
-    entries = tuple(geometry) if isinstance(geometry, (Sequence, np.ndarray)) else (geometry,)
-    sizes = tuple(whole_number("geometry", entry) for entry in entries)
-    if not 1 <= len(sizes) <= 4:
-        raise ValueError(f"geometry is {sizes}, {len(sizes)} dimensions; expected 1 to 4.")
-    if min(sizes) < 1:
-        raise ValueError(f"geometry is {sizes}; every axis needs at least one unit.")
-    if math.prod(sizes) > MOST_UNITS:
-        raise ValueError(f"geometry is {sizes}: more units than can be addressed; choose a smaller one.")
-    return sizes

@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import _core, connectors
-from .arguments import finite_number, positive_number, whole_number
-from .arrays import Array, check_output, converted, frozen, real_array, shaped_array
+from . import _core
 from .backends import (
     Target,
     backend_on_gpu,
@@ -23,8 +21,17 @@ from .backends import (
 )
 from .backends.cuda import CudaExecutor, capturing, device_array_view
 from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
-from .compilation import HISTORIES, delay_steps, spelled_delays
-from .description import (
+from .checks.arrays import check_output, converted, frozen, real_array, shaped_array
+from .checks.device_arrays import current_stream, device_stream, empty_like, is_device_array
+from .checks.errors import NotCopyable, StateError
+from .checks.numbers import finite_number, positive_number, whole_number
+from .checks.porting import ported
+from .checks.reports import Report
+from .checks.shapes import Array
+from .description import connectors
+from .description.delays import delay_steps, spelled_delays
+from .description.histories import HISTORIES
+from .description.projections import (
     OPERATIONS,
     Description,
     Operation,
@@ -32,14 +39,11 @@ from .description import (
     SharedDescription,
     SynapsesDescription,
 )
-from .device_arrays import current_stream, device_stream, empty_like, is_device_array
-from .distributions import Normal, Uniform
-from .errors import NotCopyable, StateError
-from .expressions import Expression, parse_psp
+from .description.schedule import Executor
+from .language.distributions import Normal, Uniform
+from .language.expressions import Expression, parse_psp
 from .network import Network
 from .population import Population
-from .porting import ported
-from .schedule import Executor
 
 Self = TypeVar("Self", bound="BaseProjection")
 
@@ -47,16 +51,6 @@ DEFAULT_PSP = "w*pre.r"
 
 # Backend, threads or device, and whether for calls on a device.
 ExecutorKey = tuple[str | None, int, bool]
-
-
-class Report(dict[str, object]):
-    """A dictionary that prints as a table."""
-
-    def __str__(self) -> str:
-        width = max(map(len, self), default=0)
-        return "\n".join(f"{key:<{width}}  {value}" for key, value in self.items())
-
-    __repr__ = __str__
 
 
 class Weights:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .checks.shapes import Shape
 from .convolution import connect_filters
-from .description import Algorithm, Method, Shape
+from .description.projections import Algorithm, Method
 from .pooling import connect_pooling, pooling_psp
 from .projection import BaseProjection, connect_copy
 

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .backends import get_num_threads
-from .projection import BaseProjection, Report
+from .checks.reports import Report
+from .projection import BaseProjection
 
 if TYPE_CHECKING:
     from .network import Network

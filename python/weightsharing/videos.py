@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import whole_number
-from .arrays import Array
-from .description import Shape
-from .errors import StateError
+from .checks.errors import StateError
+from .checks.numbers import whole_number
+from .checks.shapes import Array, Shape
 from .images import (
     ImagePopulation,
     damaged_file,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import whole_number
-from .arrays import Array, frozen
-from .description import Shape
-from .errors import NotCopyable
+from .checks.arrays import frozen
+from .checks.errors import NotCopyable
+from .checks.numbers import whole_number
+from .checks.shapes import Array, Shape
 
 if TYPE_CHECKING:
     from .population import Population

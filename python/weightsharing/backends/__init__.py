@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..arguments import whole_number
-from ..description import Description, SharedDescription
-from ..device_arrays import DeviceStream, device_stream
-from ..schedule import Executor, Runner, Schedule
+from ..checks.device_arrays import DeviceStream, device_stream
+from ..checks.numbers import whole_number
+from ..description.projections import Description, SharedDescription
+from ..description.schedule import Executor, Runner, Schedule
 from .cpu import CpuExecutor, CpuRunner
 from .cuda import CudaExecutor, CudaRunner, device_count, why_not_cuda
 from .cupy import why_not_cupy

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..arrays import Array
-from ..description import Description, PoolingDescription, SharedDescription
-from ..expressions import Expression, Program
-from ..schedule import (
+from ..checks.shapes import Array
+from ..description.projections import Description, PoolingDescription, SharedDescription
+from ..description.schedule import (
     CheckFinite,
     ClearSum,
     Combine,
@@ -30,6 +29,7 @@ from ..schedule import (
     Step,
     Update,
 )
+from ..language.expressions import Expression, Program
 
 
 def shared_geometry(description: SharedDescription) -> _core.SharedGeometry:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..description import Description, PoolingDescription, SharedDescription
-from ..device_arrays import DeviceStream, DeviceView, device_view
-from ..schedule import (
+from ..checks.device_arrays import DeviceStream, DeviceView, device_view
+from ..checks.shapes import Array
+from ..description.projections import Description, PoolingDescription, SharedDescription
+from ..description.schedule import (
     CheckFinite,
     ClearSum,
     Combine,

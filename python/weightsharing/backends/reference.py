@@ -18,17 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ..description import (
+from ..checks.shapes import Shape
+from ..description.neuron import statistic
+from ..description.projections import (
     Description,
     Operation,
     PoolingDescription,
-    Shape,
     SharedDescription,
     SynapsesDescription,
 )
-from ..expressions import Draw
-from ..neuron import statistic
-from ..schedule import (
+from ..description.schedule import (
     CheckFinite,
     ClearSum,
     Combine,
@@ -46,6 +45,7 @@ from ..schedule import (
     Step,
     Update,
 )
+from ..language.expressions import Draw
 
 Integers = NDArray[np.int64]
 Array = NDArray[Any]

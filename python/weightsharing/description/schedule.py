@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Array
+from ..checks.shapes import Array
 from .neuron import Neuron
 
 
