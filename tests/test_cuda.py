@@ -31,7 +31,8 @@ from agreement import (
     synapses_descriptions,
 )
 from processes import run_python
-from weightsharing.backends.cuda import CudaExecutor, device_module
+from weightsharing.backends.cuda import CudaExecutor
+from weightsharing.backends.device_modules import device_module
 from weightsharing.description.projections import PoolingDescription, SharedDescription
 from weightsharing.language.expressions import parse_psp
 

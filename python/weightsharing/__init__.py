@@ -1,6 +1,6 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from .backends import backends, get_num_threads, set_num_threads
+from .backends.targets import backends, get_num_threads, set_num_threads
 from .checks.errors import ExpressionError, MovieError, StateError
 from .convolution import Convolution
 from .description.models import LeakyIntegrator

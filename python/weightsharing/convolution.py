@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends.cpu import shared_geometry
+from .backends.core import shared_geometry
 from .checks.arrays import frozen, real_array, shaped_array, whole_tuple
 from .checks.shapes import Array, Shape
 from .description.projections import PADDINGS, Algorithm, Method, SharedDescription

@@ -18,20 +18,20 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .backends import (
+from .backends.choice import Work, choose, least_work
+from .backends.cuda import CudaRunner
+from .backends.device_modules import device_array_view
+from .backends.making import make_runner
+from .backends.targets import (
     Target,
     check_stream_device,
     checked_target,
+    checked_threads,
     get_num_threads,
-    make_runner,
     set_num_threads,
-    thread_count,
     usable_gpus,
     why_no_gpu,
 )
-from .backends.choice import Work, choose
-from .backends.cuda import CudaRunner, device_array_view
-from .backends.reference import least_work
 from .callbacks import Callback, Times
 from .checks.arrays import converted
 from .checks.device_arrays import current_stream
@@ -1310,7 +1310,7 @@ def setup(
     new_dtype = network._dtype if dtype is None else checked_dtype(dtype)
     if new_dtype != network._dtype and network._populations:
         raise StateError("setup: dtype must be chosen before the first population is created; clear() first.")
-    thread_count(num_threads, "num_threads")  # raises
+    checked_threads(num_threads, "num_threads")  # raises
     if seed is not None:
         network._set_seed(seed)
     if num_threads is not None:

@@ -34,7 +34,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backends.cpu import core_geometry
+from .backends.core import core_geometry
 from .checks.errors import StateError
 from .checks.numbers import whole_number
 from .checks.shapes import Array, Shape

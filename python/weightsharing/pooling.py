@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from . import _core
+from .backends import core
 from .checks.arrays import whole_tuple
 from .checks.porting import ported
 from .checks.shapes import Shape
@@ -111,7 +111,7 @@ def connect_pooling(
     projection._check_free()
     pre, post = projection.pre.geometry, projection.post.geometry
     delays, history = uniform_delay(delays), checked_history(projection, history)
-    geometry = _core.PoolingGeometry(
+    geometry = core.PoolingGeometry(
         pre=pre,
         post=post,
         extent=None if extent is None else whole_tuple("extent", extent, len(pre)),

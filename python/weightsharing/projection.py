@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import _core
-from .backends import (
+from .backends import core
+from .backends.cuda import CudaExecutor
+from .backends.device_modules import capturing, device_array_view
+from .backends.making import make_executor
+from .backends.targets import (
     Target,
     backend_on_gpu,
     check_stream_device,
     checked_target,
-    make_executor,
     usable_gpus,
     why_not_on_gpu,
 )
-from .backends.cuda import CudaExecutor, capturing, device_array_view
-from .backends.reference import axis_centres, locate, tap_offsets, unit_shape
 from .checks.arrays import check_output, converted, frozen, real_array, shaped_array
 from .checks.device_arrays import current_stream, device_stream, empty_like, is_device_array
 from .checks.errors import NotCopyable, StateError
@@ -31,6 +31,7 @@ from .checks.shapes import Array
 from .description import connectors
 from .description.delays import delay_steps, spelled_delays
 from .description.histories import HISTORIES
+from .description.lattice import axis_centres, locate, tap_offsets, unit_shape
 from .description.projections import (
     OPERATIONS,
     Description,
@@ -143,7 +144,7 @@ class BaseProjection(NotCopyable):
         self._description: Description | None = None
         self._attempted = False  # a connect method was called; without a description, it raised
         self._weights: Weights | None = None
-        self._geometry: _core.SharedGeometry | None = None
+        self._geometry: core.SharedGeometry | None = None
         self._delays: float | Array = 0.0
         self._history: Any = "zeros"
         self._time_taps: int | None = None  # of weights with a time axis
@@ -581,7 +582,7 @@ class BaseProjection(NotCopyable):
         delays: float | Array,
         history: Any,
         weights: Weights | None = None,
-        geometry: _core.SharedGeometry | None = None,
+        geometry: core.SharedGeometry | None = None,
         time_taps: int | None = None,
     ) -> Self:
         delay_steps(delays, self.pre.size, self.network.dt, self.network.update)  # raises for too long ones

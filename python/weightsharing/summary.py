@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .backends import get_num_threads
+from .backends.targets import get_num_threads
 from .checks.reports import Report
 from .projection import BaseProjection
 
