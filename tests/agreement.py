@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 from hypothesis import strategies as st
 
-from weightsharing.backends import reference
-from weightsharing.backends.reference import ReferenceExecutor
-from weightsharing.description import PoolingDescription, SharedDescription, SynapsesDescription
-from weightsharing.expressions import parse_psp
+from weightsharing.backends.reference.executor import ReferenceExecutor
+from weightsharing.description.lattice import centres
+from weightsharing.description.projections import PoolingDescription, SharedDescription, SynapsesDescription
+from weightsharing.language.expressions import parse_psp
 
 OPERATIONS = ("sum", "max", "min", "mean")
 PADDINGS = (0.0, 0.0, 1.5, -0.75, "border", "reflect", "wrap", "ignore", "valid")
@@ -164,9 +165,30 @@ def synapses_descriptions(draw):
     return description, positive
 
 
+def magnitude_of(executor, rates):
+    """The scale of each post unit's rounding error, (batch, *post).
+
+    The absolute values of the contributions (with the default psp ``|w * r|``): their sum for 'sum', their mean for
+    'mean', their maximum for 'max' and 'min'.
+    """
+    description = executor.description
+    absolute = ReferenceExecutor(
+        dataclasses.replace(
+            description,
+            operation="max" if description.operation == "min" else description.operation,
+            psp=parse_psp(f"abs({description.psp.text})"),
+        ),
+        executor.dtype,
+    )
+    absolute.weights = executor.weights
+    out = np.empty((len(rates), *description.post), executor.dtype)
+    absolute.run(rates, out, accumulate=False)
+    return out
+
+
 def bound(description, judge, rates, weights, report, eps):
     """Allowed difference from the float64 reference, per unit."""
-    magnitude = judge.magnitude(rates)
+    magnitude = magnitude_of(judge, rates)
     scale = 1.0 if description.operation in ("max", "min") else DIRECT
     if description.psp.text not in PLAIN:
         # The rounding of a psp's functions comes on top: at most 4 ulp each, of arguments below about 4.
@@ -378,7 +400,7 @@ def terms_of(description, weights, rates, unit):
         box = tuple(slice(c, c + e) for c, e in zip(corner, description.extent, strict=True))
         return rates[box].astype(np.float64).ravel().tolist()
     unit, number = divmod(unit, len(description.extents))
-    centre = reference.centres(description, number)[unit]
+    centre = centres(description, number)[unit]
     extent = description.extents[number]
     terms = []
     for tap in np.ndindex(*extent):

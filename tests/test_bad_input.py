@@ -659,7 +659,7 @@ def test_numbers_that_are_not_finite(text):
 
 
 def test_more_synapses_than_memory(monkeypatch):
-    monkeypatch.setattr("weightsharing.connectors.free_memory", lambda: 1000)
+    monkeypatch.setattr("weightsharing.description.connectors.free_memory", lambda: 1000)
     projection = ws.Projection(ws.Population(20), ws.Population(30), "exc")
     with pytest.raises(MemoryError, match="connect_all_to_all: 20 x 30 synapses need more than 4800 bytes"):
         projection.connect_all_to_all(1.0)

@@ -14,10 +14,11 @@ import pytest
 import weightsharing as ws
 from agreement import Judge, draw_case
 from weightsharing import _core
-from weightsharing.backends import cuda, nvrtc
-from weightsharing.backends.cuda import CudaExecutor, device_module
-from weightsharing.description import SharedDescription, SynapsesDescription
-from weightsharing.expressions import parse_psp
+from weightsharing.backends import device_modules, nvrtc
+from weightsharing.backends.cuda import CudaExecutor
+from weightsharing.backends.device_modules import device_module
+from weightsharing.description.projections import SharedDescription, SynapsesDescription
+from weightsharing.language.expressions import parse_psp
 
 BACKENDS = [name for name in ("cuda", "cupy") if ws.backends()[name] == "usable"]
 
@@ -46,7 +47,7 @@ def backend(request):
 
 
 def compiled(backend, programs):
-    cuda._set_compiler(device_module(backend), programs)
+    device_modules.set_compiler(device_module(backend), programs)
 
 
 def every_operation():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.constants import known_constants
+from weightsharing.language.constants import known_constants
 
 USABLE = [name for name, state in ws.backends().items() if state == "usable"]
 

@@ -31,8 +31,8 @@ from agreement import (
 )
 from weightsharing import _core, filters
 from weightsharing.backends.cpu import CpuExecutor
-from weightsharing.description import SharedDescription
-from weightsharing.expressions import OPCODES, parse_psp
+from weightsharing.description.projections import SharedDescription
+from weightsharing.language.expressions import OPCODES, parse_psp
 
 LEVELS = _core.instruction_sets()
 

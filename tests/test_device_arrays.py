@@ -10,12 +10,13 @@ import pytest
 import weightsharing as ws
 from processes import run_python
 from test_cuda import Borrowed, emulated, on_device
-from weightsharing.backends import Target, cuda
-from weightsharing.device_arrays import CUDA, device_stream
-from weightsharing.errors import StateError
+from weightsharing.backends import device_modules
+from weightsharing.backends.targets import Target
+from weightsharing.checks.device_arrays import CUDA, device_stream
+from weightsharing.checks.errors import StateError
 
-if cuda.why_not_cuda():
-    pytest.skip(f"CUDA cannot be used here: {cuda.why_not_cuda()}", allow_module_level=True)
+if device_modules.why_not_cuda():
+    pytest.skip(f"CUDA cannot be used here: {device_modules.why_not_cuda()}", allow_module_level=True)
 
 RATES = np.random.default_rng(0).normal(size=(8, 9)).astype(np.float32)
 
@@ -34,7 +35,7 @@ def back(array):
 
 
 def stream_for_test(device=0):
-    return cuda._module().TestStream(device)
+    return device_modules.cuda_module().TestStream(device)
 
 
 class OnlyDLPack:
@@ -214,7 +215,7 @@ def test_two_devices():
     done = run_python(
         TWO_DEVICES
         + """
-module = cuda._module()
+module = device_modules.cuda_module()
 for text in ("device is 2; this machine has 2 CUDA device",):
     try:
         ws.Network(backend="cuda", device=2)
@@ -302,7 +303,7 @@ def test_dlpack_of_the_state():
     for version, name in ((None, "dltensor"), ((0, 8), "dltensor"), ((1, 1), "dltensor_versioned")):
         capsule = array.__dlpack__(max_version=version)
         assert f'"{name}"' in repr(capsule)
-        address, shape, dtype, strides, read_only = cuda._module().dlpack_view(capsule)
+        address, shape, dtype, strides, read_only = device_modules.cuda_module().dlpack_view(capsule)
         assert (shape, dtype, strides, read_only) == ((1, 2, 3), "f4", (6, 3, 1), False)
         assert address == array.__cuda_array_interface__["data"][0]
     for stream in (-1, 1, 2, None):
@@ -316,7 +317,7 @@ def test_dlpack_of_the_state():
         with pytest.raises(error, match=next(iter(request))):
             array.__dlpack__(**request)
     with pytest.raises(TypeError, match="capsule"):
-        cuda._module().dlpack_view(None)
+        device_modules.cuda_module().dlpack_view(None)
 
 
 @emulated
@@ -333,10 +334,10 @@ def test_dlpack_keeps_its_owner_alive():
     del network, population
     gc.collect()
     assert (seen == 6).all()
-    before = cuda._module().allocated_bytes()
+    before = device_modules.cuda_module().allocated_bytes()
     del seen, abandoned
     gc.collect()
-    assert cuda._module().allocated_bytes() < before
+    assert device_modules.cuda_module().allocated_bytes() < before
 
 
 @pytest.mark.parametrize("versions", [True, False])
@@ -447,7 +448,7 @@ def test_arrays_of_a_place_that_dlpack_does_not_know():
 @pytest.mark.parametrize("psp", ["w*pre.r", "w*pre.r**2", "log(1 + w*w*pre.r*pre.r)"])
 def test_a_call_in_a_graph_of_the_caller(psp):
     """Captured: nothing is allocated, nothing waits; replayed: new rates, and the weights of the capture."""
-    made, module, stream = projection(psp), cuda._module(), stream_for_test()
+    made, module, stream = projection(psp), device_modules.cuda_module(), stream_for_test()
     there, out = on_device(RATES), on_device(np.zeros((8, 9), np.float32))
     expected = made(RATES)
     made(there, out=out)
@@ -548,7 +549,7 @@ def test_calls_leave_the_memory_of_a_network_alone():
 
 @emulated
 def test_an_error_in_one_network_leaves_the_others_alone():
-    module = cuda._module()
+    module = device_modules.cuda_module()
     networks = [ws.Network(backend="cuda") for _ in "ab"]
     populations = [network.create(5, ws.Neuron(equations="r += 1")) for network in networks]
     for network in networks:

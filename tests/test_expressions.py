@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weightsharing.expressions import (
+from weightsharing.checks.errors import ExpressionError
+from weightsharing.language.expressions import (
     FUNCTIONS,
     MAXIMUM_SLOTS,
     OPCODES,
     Expression,
-    ExpressionError,
     build,
     constant,
     emit_program,

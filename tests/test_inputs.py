@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.backends import GPU_BACKENDS
+from weightsharing.backends.targets import GPU_BACKENDS
 from weightsharing.inputs import Stream
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weightsharing as ws
-from weightsharing import memory, monitors
-from weightsharing.backends import GPU_BACKENDS
+from weightsharing import monitors
+from weightsharing.backends.targets import GPU_BACKENDS
+from weightsharing.checks import memory
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 NOISY = ws.Neuron(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import weightsharing as ws
 from network_strategies import assert_close, assert_same, networks, state
-from weightsharing.backends import GPU_BACKENDS
+from weightsharing.backends.targets import GPU_BACKENDS
 
 STEPS = st.lists(st.integers(0, 5), min_size=1, max_size=4)
 ON_GPU = [name for name in GPU_BACKENDS if ws.backends()[name] == "usable"]

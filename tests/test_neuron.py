@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import weightsharing as ws
 from test_expressions import run_program, same
-from weightsharing.distributions import Normal, Uniform
-from weightsharing.expressions import ExpressionError, build, constant, evaluate_tree
-from weightsharing.neuron import Neuron
+from weightsharing.checks.errors import ExpressionError
+from weightsharing.description.neuron import Neuron
+from weightsharing.language.distributions import Normal, Uniform
+from weightsharing.language.expressions import build, constant, evaluate_tree
 
 
 def arrays(neuron, shape=(4, 3), dtype=np.float64, seed=0, **given):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing import connectors
+from weightsharing.description import connectors
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 

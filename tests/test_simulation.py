@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.backends import GPU_BACKENDS
+from weightsharing.backends.targets import GPU_BACKENDS
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 

@@ -5,7 +5,7 @@ import pytest
 
 import weightsharing as ws
 from network_strategies import assert_close, state
-from weightsharing.backends.reference import noise, noise_key
+from weightsharing.backends.reference.noise import noise, noise_key
 
 BACKENDS = [name for name, text in ws.backends().items() if text == "usable"]
 DTYPES = ("float32", "float64")

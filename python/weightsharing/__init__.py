@@ -1,16 +1,15 @@
 """Weight-sharing projections for rate-coded populations: convolution, pooling, banks of filters, copy."""
 
-from . import filters, samples, temporal
-from .attributes import Parameter, Variable
-from .backends import backends, get_num_threads, set_num_threads
-from .constants import Constant
+from .backends.targets import backends, get_num_threads, set_num_threads
+from .checks.errors import ExpressionError, MovieError, StateError
 from .convolution import Convolution
-from .distributions import Normal, Uniform
-from .errors import MovieError, StateError
-from .expressions import ExpressionError
+from .description.models import LeakyIntegrator
+from .description.neuron import Neuron, add_function
 from .images import ImagePopulation
 from .inputs import InputArray, MoviePopulation, TimedArray
-from .models import LeakyIntegrator
+from .language.attributes import Parameter, Variable
+from .language.constants import Constant
+from .language.distributions import Normal, Uniform
 from .monitors import Monitor
 from .network import (
     Network,
@@ -35,7 +34,6 @@ from .network import (
     simulate,
     step,
 )
-from .neuron import Neuron, add_function
 from .pointwise import PointwiseProjection
 from .pooling import Pooling
 from .population import Population

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..backends.cuda import CudaRunner
+from ..checks.shapes import Array
 from .devices import Device
 from .workloads import Chain, Workload
 

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import Array
-from ..description import Operation, Shape
+from ..checks.shapes import Array, Shape
+from ..description.neuron import Neuron
+from ..description.projections import Operation
 from ..network import Network
-from ..neuron import Neuron
 from ..population import Population
 from ..shared_projection import SharedProjection
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, real_array, whole_tuple
+from ..checks.arrays import real_array, whole_tuple
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
 from ..convolution import Convolution
 from ..population import Population
 from .convolutions import Conv3d

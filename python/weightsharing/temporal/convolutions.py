@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, converted, frozen, real_array, whole_tuple
+from ..checks.arrays import converted, frozen, real_array, whole_tuple
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
 from ..convolution import Convolution
-from ..neuron import Neuron
+from ..description.neuron import Neuron
 from ..population import Population
 from .delays import TimePadding
 from .layer import Built, Layer

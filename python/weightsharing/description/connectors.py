@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import finite_number
-from .arrays import real_array
-from .description import Shape
-from .memory import counted, free_memory
+from ..checks.arrays import real_array
+from ..checks.memory import counted, free_memory
+from ..checks.numbers import finite_number
+from ..checks.shapes import Shape
 
 Integers = NDArray[np.int64]
 Values = NDArray[np.float64]

@@ -22,12 +22,22 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Array
+from ..checks.device_arrays import DeviceView
+from ..checks.shapes import Array
 from .neuron import Neuron
 
 
 class Executor(Protocol):
-    """A connected projection on some backend (`backends.make_executor`)."""
+    """A connected projection on some backend (`backends.making.make_executor`).
+
+    Attributes
+    ----------
+    in_graph
+        Whether a call was captured into a graph of the caller, which then names the memory of the weights.
+        Never on the host.
+    """
+
+    in_graph: bool
 
     def set_weights(self, weights: Sequence[Array]) -> None:
         """Take the weights, C-contiguous and of the executor's dtype.
@@ -41,6 +51,15 @@ class Executor(Protocol):
         """Compute all post units: `rates` (B, \\*pre) and `out` (B, \\*post), C-contiguous, not overlapping.
 
         Every element of `out` is overwritten, or with `accumulate` added to. A unit without a synapse gets 0.
+        """
+
+    def run_on_device(self, rates: DeviceView, out: DeviceView, batch: int, stream: int) -> None:
+        """Launch on a stream, for arrays on the device, without waiting.
+
+        Raises
+        ------
+        TypeError
+            If the executor computes on the host.
         """
 
     def describe(self) -> dict[str, object]:
@@ -274,15 +293,24 @@ class NotFinite(Exception):
 
 
 class Runner(Protocol):
-    """Repeats a list of steps (`backends.make_runner`).
+    """Repeats a list of steps (`backends.making.make_runner`).
 
     Attributes
     ----------
+    backend
+        Name of its backend.
+    device
+        Number of the device that it computes on, None for the host.
     done
         Steps that the last `run` completed, also when it raised. After `NotFinite` it may be more than the
         steps until the value was found: a device computes on until the host looks, at least every 50 ms or so,
         and the arrays are those of the last step done.
     """
+
+    @property
+    def backend(self) -> str: ...
+    @property
+    def device(self) -> int | None: ...
 
     done: int
 
@@ -303,17 +331,17 @@ class Runner(Protocol):
     def assigned(self, array: Array) -> None:
         """Take note that Python has changed an array of the schedule."""
 
+    def device_array(self, array: Array) -> Any:
+        """Return the twin of an array on the device, up to date.
 
-class HostRunner:
-    """Part of every runner that computes on the arrays themselves."""
+        None if there is none: because no step names the array, or on the host.
+        """
 
-    done = 0
+    def assign_on_device(self, array: Array, values: DeviceView, stream: int) -> bool:
+        """Copy values within the device, after what the stream does now; False if there is no twin."""
 
-    def fetch(self, array: Array) -> None:
-        """Nothing to do: there is one array only."""
-
-    def assigned(self, array: Array) -> None:
-        """Nothing to do: there is one array only."""
+    def launches(self, recording: bool = False) -> list[str]:
+        """Name the kernels that a step launches, in order; none on the host."""
 
 
 @dataclass(frozen=True)

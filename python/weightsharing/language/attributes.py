@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .arguments import finite_number
+from ..checks.numbers import finite_number
 from .distributions import Normal, Uniform
 
 _LOCALITIES = {"local": "local", "global": "population", "population": "population"}

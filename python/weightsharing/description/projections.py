@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .expressions import Expression
+from ..checks.shapes import Shape
+from ..language.expressions import Expression
 
 Operation = Literal["sum", "max", "min", "mean"]
 Method = Literal["filter", "convolution"]
 Algorithm = Literal["auto", "direct", "3xtf32"]
-Shape = tuple[int, ...]
 
 OPERATIONS: tuple[Operation, ...] = ("sum", "max", "min", "mean")
 PADDINGS = ("border", "reflect", "wrap", "ignore", "valid")

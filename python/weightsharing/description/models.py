@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .arguments import finite_number
-from .attributes import Parameter, Variable
-from .distributions import Normal, Uniform
+from ..checks.numbers import finite_number
+from ..language.attributes import Parameter, Variable
+from ..language.distributions import Normal, Uniform
 from .neuron import Neuron
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import whole_number
-from .description import Shape
+from .numbers import whole_number
+from .shapes import Shape
 
 CUDA, CUDA_MANAGED = 2, 13  # kinds of devices that DLPack knows
 

@@ -12,12 +12,13 @@ from typing import Any, Literal, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from . import attributes
-from .arguments import finite_number
-from .arrays import real_array
-from .constants import Constant, known_constants
-from .distributions import Normal, Uniform
-from .expressions import (
+from ..checks.arrays import real_array
+from ..checks.errors import ExpressionError
+from ..checks.numbers import finite_number
+from ..language import attributes
+from ..language.constants import Constant, known_constants
+from ..language.distributions import Normal, Uniform
+from ..language.expressions import (
     ALL_TARGETS,
     FUNCTIONS,
     ONE,
@@ -25,7 +26,6 @@ from .expressions import (
     ZERO,
     Draw,
     Expression,
-    ExpressionError,
     Function,
     Node,
     Program,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import finite_number, whole_number
+from ..checks.numbers import finite_number, whole_number
 
 
 class _Distribution:
@@ -40,7 +40,7 @@ class _Distribution:
         TypeError, ValueError
             If `shape` is not as described.
         """
-        from .network import current_network
+        from ..network import current_network
 
         entries = (
             shape if isinstance(shape, (Sequence, np.ndarray)) and not isinstance(shape, str) else [shape]

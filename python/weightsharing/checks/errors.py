@@ -13,6 +13,10 @@ class MovieError(ValueError):
     """A movie handed over a frame that does not fit; the network is as it was before the run."""
 
 
+class ExpressionError(ValueError):
+    """An expression or equation that cannot be used; the message shows where and lists what is allowed."""
+
+
 class NotCopyable:
     """Part of a network, which holds what no other process can use: copy and pickle raise TypeError."""
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from .arguments import whole_number
-from .description import Shape
 from .device_arrays import is_device_array
-
-Array = NDArray[Any]
+from .numbers import whole_number
+from .shapes import Array, Shape
 
 
 def real_array(name: str, values: Any) -> Array:

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks.errors import ExpressionError
+
 # The index of a name is its number in programs.
 # fmt: off
 OPCODES = (
@@ -51,10 +53,6 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     "round": np.rint,
     "select": lambda condition, yes, no: np.where(condition != 0, yes, no),
 }
-
-
-class ExpressionError(ValueError):
-    """An expression or equation that cannot be used; the message shows where and lists what is allowed."""
 
 
 # --------------------------------------------------------------------------------------------------- the tree

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import finite_number
-from .arrays import Array
-from .errors import NotCopyable
-from .porting import ported
+from ..checks.errors import NotCopyable
+from ..checks.numbers import finite_number
+from ..checks.porting import ported
+from ..checks.shapes import Array
 
 if TYPE_CHECKING:
-    from .population import Population
+    from ..population import Population
 
 _known: dict[str, Constant] = {}
 
@@ -66,7 +66,7 @@ class Constant(NotCopyable, numbers.Real):
 
     @ported
     def __init__(self, name: str, value: float) -> None:
-        from .neuron import check_constant_name
+        from ..description.neuron import check_constant_name
 
         check_constant_name("Constant: name", name)
         self._name = name
