@@ -8,7 +8,7 @@ import pytest
 
 import weightsharing as ws
 from weightsharing.backends.targets import GPU_BACKENDS
-from weightsharing.inputs import Stream
+from weightsharing.state.stream import Stream
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 LINEAR = ws.Neuron(equations="r = sum(exc)")

@@ -17,9 +17,9 @@ import numpy as np
 from ..checks.shapes import Array, Shape
 from ..description.neuron import Neuron
 from ..description.projections import Operation
-from ..network import Network
-from ..population import Population
-from ..shared_projection import SharedProjection
+from ..network.network import Network
+from ..population.population import Population
+from ..projection.shared import SharedProjection
 
 FLOAT = 4  # bytes
 Form = Literal["filter", "lines", "layers", "bank", "pooling"]

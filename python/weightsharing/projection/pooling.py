@@ -9,7 +9,7 @@ from ..checks.arrays import whole_tuple
 from ..checks.porting import ported
 from ..checks.shapes import Shape
 from ..description.projections import Operation, PoolingDescription
-from ..language.expression import Expression, parse_psp
+from ..language.expressions import Expression, parse_psp
 from ..population.population import Population
 from ..state.connection import Connection
 from ..state.links import Link

@@ -13,7 +13,7 @@ from ..backends.targets import Target
 from ..checks.shapes import Array
 from ..description.delays import delay_steps
 from ..description.histories import first_frame
-from ..description.links import Operation
+from ..description.projections import Operation
 from ..description.schedule import (
     CheckFinite,
     ClearSum,
@@ -28,7 +28,7 @@ from ..description.schedule import (
     Step,
     Update,
 )
-from ..language.expression import ALL_TARGETS
+from ..language.expressions import ALL_TARGETS
 from ..state.assembly import Assembly
 from ..state.links import Link
 from ..state.units import Units

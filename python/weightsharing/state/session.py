@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 from ..language.constants import forget_constants
 from ..language.distributions import set_current_generator
-from ..language.functions import forget_functions
+from ..description.neuron import forget_functions
 from .assembly import Assembly
 
 

@@ -13,11 +13,11 @@ from ..checks.arrays import converted, real_array
 from ..checks.errors import StateError
 from ..checks.numbers import whole_number
 from ..checks.shapes import Array
-from ..convolution import Convolution
+from ..projection.convolution import Convolution
 from ..description.neuron import Neuron
-from ..inputs import MoviePopulation
-from ..network import Network
-from ..population import Population
+from ..population.movies import MoviePopulation
+from ..network.network import Network
+from ..population.population import Population
 
 
 @dataclass

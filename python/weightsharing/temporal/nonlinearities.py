@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from ..checks.numbers import finite_number, positive_number
 from ..description.neuron import Neuron
-from ..population import Population
+from ..population.population import Population
 from .layer import Built, Layer, one_to_one
 from .responses import Resolution, checked_resolution
 
