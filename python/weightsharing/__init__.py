@@ -4,12 +4,13 @@ from .backends.targets import backends, get_num_threads, set_num_threads
 from .checks.errors import ExpressionError, MovieError, StateError
 from .convolution import Convolution
 from .description.models import LeakyIntegrator
-from .description.neuron import Neuron, add_function
+from .description.neuron import Neuron
 from .images import ImagePopulation
 from .inputs import InputArray, MoviePopulation, TimedArray
 from .language.attributes import Parameter, Variable
 from .language.constants import Constant
 from .language.distributions import Normal, Uniform
+from .language.functions import add_function
 from .monitors import Monitor
 from .network import (
     Network,

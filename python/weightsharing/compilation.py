@@ -27,7 +27,7 @@ from .description.schedule import (
     Step,
     Update,
 )
-from .language.expressions import ALL_TARGETS
+from .language.operations import ALL_TARGETS
 from .population import Population
 
 if TYPE_CHECKING:

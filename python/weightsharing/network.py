@@ -43,10 +43,11 @@ from .checks.shapes import Array, Shape, checked_dtype
 from .checks.times import whole_steps
 from .compilation import History, compile_steps
 from .description.histories import OF_MOVIES, UpdateOrder
-from .description.neuron import Neuron, forget_functions
+from .description.neuron import Neuron
 from .description.schedule import NotFinite, Recording, Runner, Schedule
 from .language.constants import forget_constants
-from .language.distributions import Distribution
+from .language.distributions import Distribution, set_current_generator
+from .language.functions import forget_functions
 from .monitors import Monitor, begin_all
 from .persistence import load as load_network
 from .persistence import save as save_network
@@ -1428,3 +1429,6 @@ def get_population(name: str) -> Population:
 def get_projection(name: str) -> BaseProjection:
     """Return a projection of the default network by its name; see `Network.get_projection`."""
     return _default.get_projection(name)
+
+
+set_current_generator(lambda: current_network().random_generator)

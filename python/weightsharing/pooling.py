@@ -9,7 +9,7 @@ from .checks.arrays import whole_tuple
 from .checks.porting import ported
 from .checks.shapes import Shape
 from .description.projections import Operation, PoolingDescription
-from .language.expressions import Expression, parse_psp
+from .language.expression import Expression, parse_psp
 from .population import Population
 from .projection import BaseProjection, checked_history, uniform_delay
 

@@ -108,7 +108,7 @@ class Population(NotCopyable):
             self._name = self._network._register_population(self, name)
         for value in () if self._neuron is None else self._neuron.constants.values():
             if isinstance(value, Constant):
-                value._readers.add(self)
+                value.readers.add(self)
 
     # --- Geometry ---
 
@@ -526,7 +526,11 @@ class Population(NotCopyable):
         self._network._fill(self._constants[name], value)
         return self._constants[name]
 
-    def _check_constant(self, name: str, value: float) -> None:
+    def constant_changed(self, name: str) -> None:
+        """Take the present value of a constant."""
+        self._constant_array(name)
+
+    def check_constant(self, name: str, value: float) -> None:
         """Raise if a constant cannot have this value."""
         shaped_array(f"Constant {name!r}", value, (), self.dtype)
         if self._network._compiled_for is not None and self._neuron is not None:

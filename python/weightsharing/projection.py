@@ -42,7 +42,7 @@ from .description.projections import (
 )
 from .description.schedule import Executor
 from .language.distributions import Normal, Uniform
-from .language.expressions import Expression, parse_psp
+from .language.expression import Expression, parse_psp
 from .network import Network
 from .population import Population
 
