@@ -194,37 +194,49 @@ class Reader:
             token = tokens[at]
             if token.text in (")", ",", ":") or self._is_else(tokens, at):
                 break
-            if token.text == "=" or token.kind == "newline" or token.text in ("+=", "-=", "*=", "/="):
-                raise self.error(
-                    f"unexpected {token.text!r} in an expression (compare with ==)", token.position
-                )
-            if token.kind == "quoted":
-                raise self.error("a name in quotes must be the whole value of a parameter", token.position)
+            self._check_token(token)
             if token.text == "(":
-                out.append(("(", token))
-                at = self._rewrite(tokens, at + 1, out, nesting + 1)
-                while at < len(tokens) and tokens[at].text == ",":
-                    out.append((",", tokens[at]))
-                    at = self._rewrite(tokens, at + 1, out, nesting + 1)
-                if at == len(tokens) or tokens[at].text != ")":
-                    raise self.error("this bracket is not closed", token.position)
-                out.append((")", tokens[at]))
+                at = self._rewrite_bracket(tokens, at, out, nesting + 1)
                 operand_before = True
             elif token.text == "if" and not operand_before:
                 at = self._rewrite_conditional(tokens, at, out, nesting + 1) - 1
                 operand_before = True
             else:
-                operand = token.kind in ("name", "number")
-                if operand and operand_before:
-                    raise self.error("an operator is missing here", token.position, allowed=True)
-                if not operand and not operand_before and token.text not in _PREFIXES:
-                    raise self.error("an operand is missing here", token.position, allowed=True)
-                out.append((None if operand else _PYTHON.get(token.text, token.text), token))
-                operand_before = operand
+                operand_before = self._rewrite_word(token, operand_before, out)
             at += 1
         if at > start and not operand_before:
             last = tokens[at - 1]
             raise self.error("an operand is missing here", last.position + len(last.text), allowed=True)
+        return at
+
+    def _check_token(self, token: Token) -> None:
+        """Raise at a token that no expression can contain."""
+        if token.text in ("=", "+=", "-=", "*=", "/=") or token.kind == "newline":
+            raise self.error(f"unexpected {token.text!r} in an expression (compare with ==)", token.position)
+        if token.kind == "quoted":
+            raise self.error("a name in quotes must be the whole value of a parameter", token.position)
+
+    def _rewrite_word(self, token: Token, operand_before: bool, out: list[_Word]) -> bool:
+        """Copy an operand or an operator; return whether it is an operand."""
+        operand = token.kind in ("name", "number")
+        if operand and operand_before:
+            raise self.error("an operator is missing here", token.position, allowed=True)
+        if not operand and not operand_before and token.text not in _PREFIXES:
+            raise self.error("an operand is missing here", token.position, allowed=True)
+        out.append((None if operand else _PYTHON.get(token.text, token.text), token))
+        return operand
+
+    def _rewrite_bracket(self, tokens: list[Token], at: int, out: list[_Word], nesting: int) -> int:
+        """Copy the bracket that opens at `at`, with its commas; return where it closes."""
+        opened = tokens[at]
+        out.append(("(", opened))
+        at = self._rewrite(tokens, at + 1, out, nesting)
+        while at < len(tokens) and tokens[at].text == ",":
+            out.append((",", tokens[at]))
+            at = self._rewrite(tokens, at + 1, out, nesting)
+        if at == len(tokens) or tokens[at].text != ")":
+            raise self.error("this bracket is not closed", opened.position)
+        out.append((")", tokens[at]))
         return at
 
     def _rewrite_conditional(self, tokens: list[Token], at: int, out: list[_Word], nesting: int) -> int:
@@ -312,12 +324,7 @@ class _Conversion:
                 return build("logical_not", self.convert(operand, levels))
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _BINARY:
                 operands = self.convert(left, levels), self.convert(right, levels)
-                result = build(_BINARY[type(operator)], *operands)
-                if result.operation == "constant" and not np.isfinite(float(result.value or 0.0)):
-                    raise self.reader.error(
-                        "this is no finite number (a division by zero, or too large)", place, allowed=False
-                    )
-                return result
+                return self.finite(build(_BINARY[type(operator)], *operands), place)
             case ast.BoolOp(op=operator, values=values):
                 return _chain(_BINARY[type(operator)])([self.convert(value, levels) for value in values])
             case ast.Compare(left=left, ops=operators, comparators=comparators):
@@ -329,6 +336,11 @@ class _Conversion:
             case ast.Call(func=ast.Name(id=word), args=arguments, keywords=[]):
                 return self.call(self.operands[word], arguments, levels)
         raise self.reader.error("this is not allowed in an expression", place, allowed=True)
+
+    def finite(self, result: Node, place: int) -> Node:
+        if result.operation == "constant" and not np.isfinite(float(result.value or 0.0)):
+            raise self.reader.error("this is no finite number (a division by zero, or too large)", place)
+        return result
 
     def operand(self, token: Token) -> Node:
         if token.kind == "number":
