@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from weightsharing.backends.reference.executor import ReferenceExecutor
 from weightsharing.description.lattice import centres
 from weightsharing.description.projections import PoolingDescription, SharedDescription, SynapsesDescription
-from weightsharing.language.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 OPERATIONS = ("sum", "max", "min", "mean")
 PADDINGS = (0.0, 0.0, 1.5, -0.75, "border", "reflect", "wrap", "ignore", "valid")

@@ -16,7 +16,7 @@ import weightsharing as ws
 from weightsharing.backends.core import core_program
 from weightsharing.backends.device_modules import driver_module
 from weightsharing.backends.nvrtc import OPTIONS, PROGRAM_OPTIONS, find_compiler, source_of
-from weightsharing.language.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 PSPS = (
     "max(w, pre.r)",

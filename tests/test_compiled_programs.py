@@ -18,7 +18,7 @@ from weightsharing.backends import device_modules, nvrtc
 from weightsharing.backends.cuda import CudaExecutor
 from weightsharing.backends.device_modules import device_module
 from weightsharing.description.projections import SharedDescription, SynapsesDescription
-from weightsharing.language.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 BACKENDS = [name for name in ("cuda", "cupy") if ws.backends()[name] == "usable"]
 

@@ -32,7 +32,8 @@ from agreement import (
 from weightsharing import _core, filters
 from weightsharing.backends.cpu import CpuExecutor
 from weightsharing.description.projections import SharedDescription
-from weightsharing.language.expressions import OPCODES, parse_psp
+from weightsharing.language.expression import parse_psp
+from weightsharing.language.operations import OPCODES
 
 LEVELS = _core.instruction_sets()
 

@@ -34,7 +34,7 @@ from processes import run_python
 from weightsharing.backends.cuda import CudaExecutor
 from weightsharing.backends.device_modules import device_module
 from weightsharing.description.projections import PoolingDescription, SharedDescription
-from weightsharing.language.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 WHY_NOT = {name: state for name, state in ws.backends().items() if name in ("cuda", "cupy")}
 BACKENDS = [name for name, state in WHY_NOT.items() if state == "usable"]

@@ -9,18 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightsharing.checks.errors import ExpressionError
-from weightsharing.language.expressions import (
-    FUNCTIONS,
-    MAXIMUM_SLOTS,
-    OPCODES,
-    Expression,
-    build,
-    constant,
-    emit_program,
-    evaluate_tree,
-    name,
-    parse_psp,
-)
+from weightsharing.language.evaluation import evaluate_tree
+from weightsharing.language.expression import Expression, parse_psp
+from weightsharing.language.operations import OPCODES
+from weightsharing.language.program import MAXIMUM_SLOTS, emit_program
+from weightsharing.language.reader import FUNCTIONS
+from weightsharing.language.tree import build, constant, name
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -2.5, 0.3, 7.0])
 INPUTS = ("w", "pre.r")

@@ -13,7 +13,8 @@ from test_expressions import run_program, same
 from weightsharing.checks.errors import ExpressionError
 from weightsharing.description.neuron import Neuron
 from weightsharing.language.distributions import Normal, Uniform
-from weightsharing.language.expressions import build, constant, evaluate_tree
+from weightsharing.language.evaluation import evaluate_tree
+from weightsharing.language.tree import build, constant
 
 
 def arrays(neuron, shape=(4, 3), dtype=np.float64, seed=0, **given):

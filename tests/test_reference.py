@@ -19,7 +19,7 @@ from weightsharing.description.projections import (
     SharedDescription,
     SynapsesDescription,
 )
-from weightsharing.language.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 ORACLE = Path(__file__).parent / "oracle" / "annarchy"
 NAN, INF = np.nan, np.inf

@@ -8,7 +8,8 @@ from .. import _core
 from .._core import Engine, PoolingGeometry, Schedule, SharedGeometry, SynapsesGeometry
 from ..checks.shapes import Shape
 from ..description.projections import Description, PoolingDescription, SharedDescription
-from ..language.expressions import Expression, Program
+from ..language.expression import Expression
+from ..language.program import Program
 
 Geometry = SharedGeometry | PoolingGeometry | SynapsesGeometry
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks.shapes import Shape
-from ..language.expressions import Expression
+from ..language.expression import Expression
 
 Operation = Literal["sum", "max", "min", "mean"]
 Method = Literal["filter", "convolution"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,9 +13,18 @@ from ..checks.errors import NotCopyable
 from ..checks.numbers import finite_number
 from ..checks.porting import ported
 from ..checks.shapes import Array
+from .statements import check_constant_name
 
-if TYPE_CHECKING:
-    from ..population import Population
+
+class ConstantReader(Protocol):
+    """What reads constants, and is asked and told when one changes."""
+
+    def check_constant(self, name: str, value: float) -> None:
+        """Raise ValueError if the constant cannot have this value."""
+
+    def constant_changed(self, name: str) -> None:
+        """Take the present value of the constant."""
+
 
 _known: dict[str, Constant] = {}
 
@@ -66,12 +75,10 @@ class Constant(NotCopyable, numbers.Real):
 
     @ported
     def __init__(self, name: str, value: float) -> None:
-        from ..description.neuron import check_constant_name
-
         check_constant_name("Constant: name", name)
         self._name = name
         self._value = finite_number(f"Constant {name!r}: value", value)
-        self._readers: weakref.WeakSet[Population] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[ConstantReader] = weakref.WeakSet()
         _known[name] = self
 
     @property
@@ -88,6 +95,11 @@ class Constant(NotCopyable, numbers.Real):
     def value(self, value: float) -> None:
         self.set(value)
 
+    @property
+    def readers(self) -> weakref.WeakSet[ConstantReader]:
+        """Who is told when the value changes; populations add themselves."""
+        return self._readers
+
     def set(self, value: float) -> None:
         """Change the value in all networks.
 
@@ -99,11 +111,11 @@ class Constant(NotCopyable, numbers.Real):
         """
         number = finite_number(f"Constant {self._name!r}: value", value)
         readers = tuple(self._readers)
-        for population in readers:
-            population._check_constant(self._name, number)
+        for reader in readers:
+            reader.check_constant(self._name, number)
         self._value = number
-        for population in readers:
-            population._constant_array(self._name)
+        for reader in readers:
+            reader.constant_changed(self._name)
 
     def __repr__(self) -> str:
         return f"Constant({self._name!r}, {self._value})"

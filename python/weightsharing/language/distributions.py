@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks.numbers import finite_number, whole_number
+
+# Of the network that is current; without networks every draw is another one.
+_current_generator: Callable[[], np.random.Generator] = np.random.default_rng
+
+
+def set_current_generator(current: Callable[[], np.random.Generator]) -> None:
+    """Let `get_values` draw from the generator that a function gives at that time."""
+    global _current_generator
+    _current_generator = current
 
 
 class _Distribution:
@@ -40,15 +49,13 @@ class _Distribution:
         TypeError, ValueError
             If `shape` is not as described.
         """
-        from ..network import current_network
-
         entries = (
             shape if isinstance(shape, (Sequence, np.ndarray)) and not isinstance(shape, str) else [shape]
         )
         sizes = tuple(whole_number("shape", entry) for entry in entries)
         if min(sizes, default=0) < 0:
             raise ValueError(f"shape is {sizes}; expected sizes of 0 or more.")
-        return self.sample(sizes, self.rng or current_network().random_generator)
+        return self.sample(sizes, self.rng or _current_generator())
 
 
 @dataclass(frozen=True)

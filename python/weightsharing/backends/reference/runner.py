@@ -11,7 +11,6 @@ from math import prod
 import numpy as np
 
 from ...checks.shapes import Array
-from ...description.neuron import statistic
 from ...description.schedule import (
     CheckFinite,
     ClearSum,
@@ -29,7 +28,7 @@ from ...description.schedule import (
     Step,
     Update,
 )
-from ...language.expressions import Draw
+from ...language.evaluation import Draw, statistic
 from ..host import HostRunner
 from .noise import noise, noise_key
 
