@@ -3,9 +3,11 @@
 from importlib import import_module as _import_module
 
 # Before the lazy names: the function takes the name of the folder that it comes from.
-from .backends.targets import backends, get_num_threads, set_num_threads
+from .backends.targets import backends as backends
+from .backends.targets import get_num_threads as get_num_threads
+from .backends.targets import set_num_threads as set_num_threads
 from .state.session import session as _session
-from .version import __version__
+from .version import __version__ as __version__
 
 # Where each public name is defined. A module is imported when one of its names is first used (PEP 562), so that
 # projections on arrays need nothing of simulation; `__init__.pyi` says the same to type checkers.

@@ -46,4 +46,4 @@ def checked_geometry(geometry: Any) -> Shape:
 
 def spelled_shape(shape: tuple[Any, ...]) -> str:
     """Spell a shape whose entries may be words, such as ``(frames, 3, 4)``."""
-    return f"({', '.join(map(str, shape))})"
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -10,8 +10,8 @@ import numpy as np
 from ..checks.errors import NotCopyable
 from ..checks.porting import ported
 from ..population.population import Population, PopulationView
-from ..state.part import Part
 from ..simulation.tracks import Track, Tracks, summed_target
+from ..state.part import Part
 
 
 class Monitor(NotCopyable):

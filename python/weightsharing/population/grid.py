@@ -104,4 +104,3 @@ class Grid(NotCopyable):
             scale * entry / (size - 1) if size > 1 else 0.0
             for entry, size in zip(coordinates, self.geometry, strict=True)
         )
-

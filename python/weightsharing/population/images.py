@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-
 class ImagePopulation(Population):
     """Population that holds an image: rates in [0, 1], black to white.
 

@@ -14,7 +14,7 @@ from ..checks.porting import ported
 from ..checks.reports import Report
 from ..checks.shapes import Array
 from ..description.projections import Operation, SynapsesDescription
-from ..language.expressions import Expression, parse_psp
+from ..language.expression import Expression, parse_psp
 from ..population.model import Model
 from ..population.population import Population
 from ..state.assembly import Assembly

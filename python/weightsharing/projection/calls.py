@@ -64,9 +64,7 @@ def _call_on_device(link: Link, pre: Shape, post: Shape, r: Any, out: Any, strea
     address = current_stream(r) if given is None else given.address
     rates = device_array_view("r", r, address, backend)
     if rates.dtype != dtype:
-        raise TypeError(
-            f"r has dtype {rates.dtype}; expected {dtype}, arrays on a device are not converted."
-        )
+        raise TypeError(f"r has dtype {rates.dtype}; expected {dtype}, arrays on a device are not converted.")
     batch = _batch(rates.shape, pre)
     shape = (*batch, *post)
     out = empty_like(r, shape) if out is None else out
@@ -88,7 +86,9 @@ def _call_on_device(link: Link, pre: Shape, post: Shape, r: Any, out: Any, strea
         raise ValueError("out overlaps r; give an array of its own.")
     if prod(batch):
         target = Target(backend, device=device)
-        if capturing(address, device, backend) and not link.executors.ready_for_call(link.connected(), target):
+        if capturing(address, device, backend) and not link.executors.ready_for_call(
+            link.connected(), target
+        ):
             raise StateError(
                 "the stream is captured, and the projection has nothing on the device yet or new weights: call "
                 "it once with arrays of this shape before the capture."

@@ -34,9 +34,9 @@ def checked_history(link: Link, history: Any) -> Any:
         and all(want in ("steps", have) for want, have in zip(shape, frames.shape, strict=True))
         for shape in expected
     ):
+        listed = ", ".join(map(spelled_shape, expected))
         raise ValueError(
-            f"history has the shape {frames.shape}; expected one of {', '.join(map(spelled_shape, expected))}, the oldest "
-            "step first."
+            f"history has the shape {frames.shape}; expected one of {listed}, the oldest step first."
         )
     return frozen(frames)
 

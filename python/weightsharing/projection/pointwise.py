@@ -105,7 +105,9 @@ class PointwiseProjection(BaseProjection):
 
     def _connect_units(self, weight: Any, delays: Any, history: Any) -> None:
         synapses = connectors.one_to_one(self.pre.size, self.post.size)
-        description = SynapsesDescription(self.pre.geometry, self.post.geometry, *synapses, psp=self._link.psp)
+        description = SynapsesDescription(
+            self.pre.geometry, self.post.geometry, *synapses, psp=self._link.psp
+        )
         checked_delays = self._checked_delays(delays)
         history = checked_history(self._link, history)
         values = self._unit_weights("weight", description, weight)

@@ -9,7 +9,7 @@ from ..checks.arrays import whole_tuple
 from ..checks.porting import ported
 from ..checks.shapes import Shape
 from ..description.projections import Operation, PoolingDescription
-from ..language.expressions import Expression, parse_psp
+from ..language.expression import Expression, parse_psp
 from ..population.population import Population
 from ..state.connection import Connection
 from ..state.links import Link
@@ -107,9 +107,7 @@ class Pooling(BaseProjection):
         return self
 
 
-def connect_pooling(
-    link: Link, psp: Expression, extent: Any, stride: Any, delays: Any, history: Any
-) -> None:
+def connect_pooling(link: Link, psp: Expression, extent: Any, stride: Any, delays: Any, history: Any) -> None:
     """Check the arguments of a connect method, and connect as a pooling."""
     link.require_free()
     pre, post = link.pre.geometry, link.post.geometry

@@ -8,7 +8,7 @@ from ..checks.numbers import finite_number, positive_number
 from ..checks.porting import ported
 from ..description import connectors
 from ..description.projections import Operation, SynapsesDescription
-from ..language.expressions import parse_psp
+from ..language.expression import parse_psp
 from ..population.population import Population
 from ..state.connection import DEFAULT_PSP, Connection, Weights
 from .base import BaseProjection

@@ -28,7 +28,7 @@ from ..description.schedule import (
     Step,
     Update,
 )
-from ..language.expressions import ALL_TARGETS
+from ..language.operations import ALL_TARGETS
 from ..state.assembly import Assembly
 from ..state.links import Link
 from ..state.units import Units

@@ -59,8 +59,7 @@ def structure(simulation: Simulation) -> dict[str, Any]:
                 "values": {name: one.locality(name) for name in one.declared},
                 "targets": targets(simulation, number),
                 "constants": {
-                    name: float(value)
-                    for name, value in (one.neuron.constants if one.neuron else {}).items()
+                    name: float(value) for name, value in (one.neuron.constants if one.neuron else {}).items()
                 },
             }
             for number, one in enumerate(simulation.assembly.units)

@@ -55,7 +55,10 @@ def load(simulation: Simulation | None, path: Path) -> None:
     if not os.path.isfile(file):
         raise FileNotFoundError(f"load: there is no file {file!r}.")
     loaded = _read(simulation, file)
-    anew = bool(loaded.synapses) or (loaded.seed, loaded.first_trial) != (context.source.seed, context.first_trial)
+    anew = bool(loaded.synapses) or (loaded.seed, loaded.first_trial) != (
+        context.source.seed,
+        context.first_trial,
+    )
     for weights, arrays in loaded.weights:
         weights.assign(arrays)
     for column, description in loaded.synapses:

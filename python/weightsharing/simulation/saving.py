@@ -25,7 +25,9 @@ def save(simulation: Simulation | None, path: Path) -> None:
         raise StateError(
             "save: the network is not compiled, so that it has no state yet; call compile() first."
         )
-    arrays = {name: simulation.context.storage.fetch(array) for name, array in state_arrays(simulation).items()}
+    arrays = {
+        name: simulation.context.storage.fetch(array) for name, array in state_arrays(simulation).items()
+    }
     for number, projection in own_parts(simulation, "weights"):
         weights = [] if projection.weights is None else projection.weights.arrays
         arrays |= {f"projection/{number}/weights/{n}": array for n, array in enumerate(weights)}

@@ -172,7 +172,9 @@ class Simulation:
         # A callback may set another movie.
         streaming = any(shown.streams or self._callbacks.functions for shown in self._shown())
         before = self._state() if streaming else None
-        weights = [(one.weights, one.weights.arrays) for one in self.assembly.links if one.weights is not None]
+        weights = [
+            (one.weights, one.weights.arrays) for one in self.assembly.links if one.weights is not None
+        ]
         try:
             begin_all(self.assembly.keepers, first, steps)
             clock.run_end = end

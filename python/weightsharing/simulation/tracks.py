@@ -158,7 +158,7 @@ class Tracks:
         """Number of values of one trial in a row."""
         if self._is_local(variable):
             return self.units.size if self.part is None else self.part.size
-        return self._array(variable)[0].size
+        return int(self._array(variable)[0].size)
 
     # --- Runs ---
 

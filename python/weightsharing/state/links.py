@@ -18,7 +18,7 @@ from ..description.projections import (
     SynapsesDescription,
 )
 from ..description.schedule import Executor
-from ..language.expressions import Expression
+from ..language.expression import Expression
 from .connection import Connection, Weights
 from .context import Context
 from .executors import Executors

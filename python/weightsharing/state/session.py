@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 
+import numpy as np
+
 from ..language.constants import forget_constants
 from ..language.distributions import set_current_generator
-from ..description.neuron import forget_functions
+from ..language.functions import forget_functions
 from .assembly import Assembly
 
 
@@ -60,4 +62,10 @@ def _no_holder(assembly: Assembly) -> object:
 
 
 session = Session()
-set_current_generator(lambda: session.current().context.source.generator)
+
+
+def _current_generator() -> np.random.Generator:
+    return session.current().context.source.generator
+
+
+set_current_generator(_current_generator)

@@ -11,8 +11,8 @@ import numpy as np
 from ..checks.arrays import real_array, whole_tuple
 from ..checks.numbers import whole_number
 from ..checks.shapes import Array
-from ..projection.convolution import Convolution
 from ..population.population import Population
+from ..projection.convolution import Convolution
 from .convolutions import Conv3d
 from .layer import Built, Layer, linear, one_to_one
 from .nonlinearities import NLRectify, TemporalLowPassFilterRecursive

@@ -12,9 +12,9 @@ import numpy as np
 from ..checks.arrays import converted, frozen, real_array, whole_tuple
 from ..checks.numbers import whole_number
 from ..checks.shapes import Array
-from ..projection.convolution import Convolution
 from ..description.neuron import Neuron
 from ..population.population import Population
+from ..projection.convolution import Convolution
 from .delays import TimePadding
 from .layer import Built, Layer
 from .responses import Resolution, exponential_filter_1d, exponential_highpass_filter_1d, gauss_filter_2d

@@ -11,8 +11,8 @@ from ..checks.arrays import frozen, real_array
 from ..checks.numbers import whole_number
 from ..checks.shapes import Array
 from ..description.histories import HISTORIES
-from ..projection.pointwise import PointwiseProjection
 from ..population.population import Population
+from ..projection.pointwise import PointwiseProjection
 from .layer import Built, Layer, linear, one_to_one
 
 

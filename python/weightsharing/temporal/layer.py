@@ -13,11 +13,11 @@ from ..checks.arrays import converted, real_array
 from ..checks.errors import StateError
 from ..checks.numbers import whole_number
 from ..checks.shapes import Array
-from ..projection.convolution import Convolution
 from ..description.neuron import Neuron
-from ..population.movies import MoviePopulation
 from ..network.network import Network
+from ..population.movies import MoviePopulation
 from ..population.population import Population
+from ..projection.convolution import Convolution
 
 
 @dataclass
