@@ -9,8 +9,7 @@ import pytest
 
 import weightsharing as ws
 from strategies.backends import BACKENDS
-
-LINEAR = ws.Neuron(equations="r = sum(exc)")
+from strategies.neurons import LINEAR
 
 
 def one_to_one(pre, post, target="exc", delays=0.0, weights=1.0):

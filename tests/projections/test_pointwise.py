@@ -5,15 +5,14 @@ import pytest
 
 import weightsharing as ws
 from strategies.backends import BACKENDS
-
-ECHO = ws.Neuron(equations="r = sum(exc)")
+from strategies.neurons import LINEAR
 
 
 def counted(update, delays, history="zeros", steps=5, backend="cpu", **settings):
     """What post has at the end of each step, when pre counts 1, 2, 3, ... at the end of them."""
     network = ws.Network(update=update, backend=backend, **settings)
     pre = network.create((2, 2), ws.Neuron(equations="r += 1"))
-    post = network.create((2, 2), ECHO)
+    post = network.create((2, 2), LINEAR)
     ws.PointwiseProjection(pre, post, "exc", weight=10.0, delays=delays, history=history)
     network.compile()
     seen = []
@@ -52,7 +51,7 @@ def test_history_and_batch():
 
 def test_weights_per_unit():
     network = ws.Network(update="feedforward")
-    pre, post = network.create((2, 3)), network.create((2, 3), ECHO)
+    pre, post = network.create((2, 3)), network.create((2, 3), LINEAR)
     weights = np.arange(6.0).reshape(2, 3)
     projection = ws.PointwiseProjection(pre, post, "exc", weight=weights)
     pre.r = 2.0
@@ -70,7 +69,7 @@ def test_weights_per_unit():
 
 def test_weights_of_a_large_projection_are_no_matrix():
     network = ws.Network()
-    pre, post = network.create((1000, 1000)), network.create((1000, 1000), ECHO)
+    pre, post = network.create((1000, 1000)), network.create((1000, 1000), LINEAR)
     assert ws.PointwiseProjection(pre, post, "exc").weights.shape == (1000, 1000)
 
 
@@ -88,7 +87,7 @@ def test_weights_of_a_large_projection_are_no_matrix():
 )
 def test_bad_arguments_leave_no_projection(arguments, match):
     network = ws.Network()
-    pre, post = network.create((2, 2)), network.create((2, 2), ECHO)
+    pre, post = network.create((2, 2)), network.create((2, 2), LINEAR)
     with pytest.raises(ValueError, match=match):
         ws.PointwiseProjection(pre, post, "exc", **arguments)
     assert network.projections == ()

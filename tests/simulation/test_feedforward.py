@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
+from strategies.neurons import LINEAR
 
-LINEAR = ws.Neuron(equations="r = sum(exc)")
 STEPS = 9
 MOVIE = np.random.default_rng(7).integers(-9, 10, (STEPS, 4, 5)).astype(float)
 

@@ -7,8 +7,7 @@ import pytest
 
 import weightsharing as ws
 from strategies.folders import ORACLE
-
-LINEAR = ws.Neuron(equations="r = sum(exc)")
+from strategies.neurons import LINEAR
 
 
 def load(path):

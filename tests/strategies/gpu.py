@@ -7,12 +7,10 @@ import pytest
 
 import weightsharing as ws
 from strategies.backends import ON_GPU
-from weightsharing.backends import cuda
 from weightsharing.backends.cuda import device_module
 
 if not ON_GPU:
     pytest.skip(f"no GPU backend can be used here: {ws.backends()}", allow_module_level=True)
-RATES = np.random.default_rng(0).normal(size=(8, 9)).astype(np.float32)
 each_backend = pytest.mark.parametrize("backend", ON_GPU)
 
 
@@ -31,18 +29,22 @@ def on_device(values, backend="cuda"):
     return array
 
 
-def projection(psp="w*pre.r", backend="cuda", **options):
-    with ws.Network(backend=backend):
-        pre, post = ws.Population((8, 9)), ws.Population((8, 9))
-        made = ws.Convolution(pre, post, "exc", psp, **options)
-    return made.connect_filter(np.arange(9.0).reshape(3, 3) - 3)
-
-
-def back(array):
-    values = np.empty(array.shape, array.dtype)
-    array.download(values)
-    return values
-
-
-def stream_for_test(device=0):
-    return cuda._module().TestStream(device)
+def chain(backend, delays=0.0):
+    """Three populations, a filter, a max window over delayed rates, recurrent inhibition, an ODE."""
+    network = ws.Network(backend=backend, dtype="float64", seed=1)
+    leaky = ws.Neuron(
+        parameters="tau = 10.0 : population",
+        equations="tau*dv/dt + v = sum(exc) - sum(inh) : max=4.0\nr = max(v, 0) + 0.1*sin(t)",
+    )
+    with network:
+        first, second = ws.Population((6, 8)), ws.Population((6, 8), leaky)
+        third = ws.Population((3, 4), ws.Neuron(equations="r = sum(exc) + sum(nobody) : min=0.0"))
+        filters = np.random.default_rng(0).normal(size=(3, 3))
+        shared = ws.Convolution(first, second, "exc").connect_filter(filters, padding="border")
+        ws.Convolution(second, second, "inh").connect_filter(0.1 * filters)
+        ws.Convolution(first, second, "exc", operation="max").connect_filter(
+            filters, delays=delays, padding="ignore"
+        )
+        ws.Pooling(second, third, "exc", operation="mean").connect_pooling(delays=delays)
+    network.compile()
+    return network, (first, second, third), shared

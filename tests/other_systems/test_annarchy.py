@@ -1,7 +1,7 @@
 """What ANNarchy computed, computed again through the public classes.
 
 Every golden file is run. A file without quirks must come out as it is; the quirks that a file names are
-looked up in `quirks.QUIRKS`, and what this table says about them must hold.
+looked up in `annarchy_quirks.QUIRKS`, and what this table says about them must hold.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from other_systems.annarchy_cases import FOLDERS, Call, Case, attempt, cases, error_records
-from other_systems.quirks import DECISIONS, MARK, OTHERS, PAGE, QUIRKS, rendering
+from other_systems.annarchy_page import MARK, OTHERS, PAGE, rendering
+from other_systems.annarchy_quirks import DECISIONS, QUIRKS
 from strategies.backends import BACKENDS
 
 PATHS = cases()
@@ -157,6 +158,6 @@ def test_other_differences(other):
 
 
 def test_the_page_says_what_the_table_says():
-    """Run `python tests/quirks.py` after a change of the table."""
+    """Run annarchy_page.py after a change of a table."""
     head, mark, tail = PAGE.read_text().partition(MARK)
     assert head.startswith("# Differences from ANNarchy\n") and mark + tail == rendering()

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from other_systems.quirks_convis import CHOICES, DEFECTS, MARK, PAGE, SAME, rendering
+from other_systems.convis_choices import CHOICES
+from other_systems.convis_defects import DEFECTS
+from other_systems.convis_page import MARK, PAGE, rendering
+from other_systems.convis_same import SAME
 from strategies.backends import BACKENDS
 from strategies.folders import ORACLE
 from weightsharing import temporal
@@ -186,7 +189,7 @@ def test_differences(row):
 
 
 def test_the_page_says_what_the_table_says():
-    """Run `python tests/quirks_convis.py` after a change of the table."""
+    """Run convis_page.py after a change of a table."""
     head, mark, tail = PAGE.read_text().partition(MARK)
     assert head.startswith("# Differences from convis\n") and mark + tail == rendering()
 
