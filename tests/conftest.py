@@ -21,6 +21,7 @@ if os.environ.get("WEIGHTSHARING_CUDA") == "emulated":
     folder = tempfile.TemporaryDirectory()
     os.environ["WEIGHTSHARING_CACHE"] = folder.name
 
+# Asks what can be used, with the settings above.
 from strategies.backends import BACKENDS
 
 # One example may connect, plan and run several backends: slow, and slower under a sanitizer.
