@@ -12,7 +12,7 @@ from weightsharing.state.stream import Stream
 
 
 def small_buffer(monkeypatch, rows=3):
-    monkeypatch.setattr("weightsharing.inputs._BUFFER_FRAMES", rows)
+    monkeypatch.setattr("weightsharing.state.stream._BUFFER_FRAMES", rows)
 
 
 def endless():

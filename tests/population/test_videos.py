@@ -201,7 +201,7 @@ def without(monkeypatch, package):
         return real_import_module(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", imported)
-    monkeypatch.setattr("weightsharing.videos.import_module", imported_module)
+    monkeypatch.setattr("weightsharing.population.videos.import_module", imported_module)
 
 
 def test_without_pillow(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 import weightsharing as ws
 from strategies.projections import convolution, populations
-from weightsharing import connectors
+from weightsharing.description import connectors
 
 pytestmark = pytest.mark.usefixtures("network")
 
