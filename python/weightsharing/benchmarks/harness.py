@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..backends.cuda import CudaRunner
+from ..checks.shapes import Array
 from .devices import Device
 from .workloads import Chain, Workload
 
@@ -234,8 +233,8 @@ def our_chain(row: Row, weights: Array, rates: Array, backend: str) -> Engine:
     """Make the engine that runs our network for the chain's number of steps."""
     assert isinstance(row.work, Chain)
     network, populations = row.work.network(rates, weights, backend)
-    runner = network._runner
-    if isinstance(runner, CudaRunner):
+    runner = network._assembly.context.storage.runner
+    if runner is not None and runner.launches():
         row.how["algorithm"] = f"{len(runner.launches())} launches per step"
     duration = row.work.steps * network.dt
 

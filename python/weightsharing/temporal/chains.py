@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, real_array, whole_tuple
-from ..convolution import Convolution
-from ..population import Population
+from ..checks.arrays import real_array, whole_tuple
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
+from ..population.population import Population
+from ..projection.convolution import Convolution
 from .convolutions import Conv3d
 from .layer import Built, Layer, linear, one_to_one
 from .nonlinearities import NLRectify, TemporalLowPassFilterRecursive

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, converted, frozen, real_array, whole_tuple
-from ..convolution import Convolution
-from ..neuron import Neuron
-from ..population import Population
+from ..checks.arrays import converted, frozen, real_array, whole_tuple
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
+from ..description.neuron import Neuron
+from ..population.population import Population
+from ..projection.convolution import Convolution
 from .delays import TimePadding
 from .layer import Built, Layer
 from .responses import Resolution, exponential_filter_1d, exponential_highpass_filter_1d, gauss_filter_2d

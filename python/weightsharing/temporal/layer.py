@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arguments import whole_number
-from ..arrays import Array, converted, real_array
-from ..convolution import Convolution
-from ..errors import StateError
-from ..inputs import MoviePopulation
-from ..network import Network
-from ..neuron import Neuron
-from ..population import Population
+from ..checks.arrays import converted, real_array
+from ..checks.errors import StateError
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
+from ..description.neuron import Neuron
+from ..network.network import Network
+from ..population.movies import MoviePopulation
+from ..population.population import Population
+from ..projection.convolution import Convolution
 
 
 @dataclass
