@@ -73,15 +73,7 @@ def write(
         if isinstance(step, ClearSum):
             compiled.clear(written(step.out))
         elif isinstance(step, Project):
-            history = None if step.history is None else array(step.history)
-            compiled.project(
-                engine(step.executor),
-                array(step.rates),
-                history,
-                step.delay,
-                written(step.out),
-                step.accumulate,
-            )
+            _write_project(step, compiled, engine, array, written)
         elif isinstance(step, Combine):
             compiled.combine(array(step.values), written(step.out), step.operation, step.divisor)
         elif isinstance(step, GatherHistory):
@@ -100,6 +92,17 @@ def write(
             compiled.check_finite(array(step.values))
             listed.checks.append(step)
     return listed
+
+
+def _write_project(
+    step: Project,
+    compiled: Any,
+    engine: Callable[[Executor], Any],
+    array: Callable[[Array], Any],
+    written: Callable[[Array], Any],
+) -> None:
+    rates, history = array(step.rates), None if step.history is None else array(step.history)
+    compiled.project(engine(step.executor), rates, history, step.delay, written(step.out), step.accumulate)
 
 
 def _write_update(
