@@ -245,7 +245,7 @@ def chain(layers, size=64):
 def test_launches_of_small_networks():
     """All projections side by side, then all updates; the counter costs nothing. With a record one more."""
     network, _ = chain(5)
-    schedule = network._runner
+    schedule = network._assembly.context.storage.runner
     assert schedule.launches() == ["level<float>"] * 2
     assert schedule.launches(recording=True) == ["level<float>"] * 3
 
@@ -278,7 +278,7 @@ def test_threads_go_on_with_what_they_have_left(options, update, launches):
         layers[0].r = np.random.default_rng(1).normal(size=(9, 9))
         network.compile()
         if backend == "cuda":
-            assert len(network._runner.launches()) == launches
+            assert len(network._assembly.context.storage.runner.launches()) == launches
         network.simulate(40.0)
         states.append(np.stack([layer.r for layer in layers]))
     np.testing.assert_allclose(*states, rtol=1e-11, atol=1e-11)
@@ -287,7 +287,7 @@ def test_threads_go_on_with_what_they_have_left(options, update, launches):
 @cuda
 def test_large_work_keeps_its_kernels():
     network, _ = chain(2, 300)
-    names = network._runner.launches()
+    names = network._assembly.context.storage.runner.launches()
     assert names == ["window_tile<float, 3, 3, sum>"] * 2 + ["update<float>"] * 2 + ["advance"]
 
 
