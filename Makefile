@@ -73,7 +73,7 @@ test: .venv/installed
 	@WEIGHTSHARING_CUDA=emulated .venv/bin/python -m pytest -q tests
 
 test-full: .venv/installed
-	@WEIGHTSHARING_CUDA=emulated HYPOTHESIS_PROFILE=full .venv/bin/python -m pytest -q tests/test_cpu.py tests/test_cuda.py tests/test_networks_agree.py
+	@WEIGHTSHARING_CUDA=emulated HYPOTHESIS_PROFILE=full .venv/bin/python -m pytest -q tests/backends/test_cpu.py tests/backends/cuda tests/simulation/test_networks_agree.py
 
 # The interpreter is not instrumented, so the sanitizers' libraries must be loaded before it starts, and with
 # them libstdc++, whose exceptions AddressSanitizer intercepts. What CPython leaks at exit is not ours.
@@ -92,12 +92,11 @@ sanitize: .venv-sanitize/installed
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 HYPOTHESIS_PROFILE=sanitize WEIGHTSHARING_CUDA=emulated \
 	  WEIGHTSHARING_EMULATION_ORDER="$$1" .venv-sanitize/bin/python -m pytest -q --capture=sys $$2; \
 	}; \
-	cuda="$$(ls tests/test_cuda.py tests/test_cupy*.py tests/test_device_arrays.py 2>/dev/null)"; \
-	run forward tests && run reverse "$$cuda" && run shuffled:1 "$$cuda"
+	run forward tests && run reverse tests/backends/cuda && run shuffled:1 tests/backends/cuda
 
 # The kernel tests again, with the sanitizer that sees two threads at one element without a barrier between them.
 races: .venv/installed
-	@WEIGHTSHARING_KERNEL_SANITIZERS=thread .venv/bin/python -m pytest -q tests/test_cuda_kernels.py
+	@WEIGHTSHARING_KERNEL_SANITIZERS=thread .venv/bin/python -m pytest -q tests/backends/test_cuda_kernels.py
 
 # On the machine as it is, without an environment of its own: nothing may need to be downloaded.
 gpu:

@@ -21,7 +21,8 @@ from .network import Network
 F = TypeVar("F", bound=Callable[[int], Any])
 
 
-def _network() -> Network:
+def default_network() -> Network:
+    """Return the network of populations for which nothing else is said."""
     return cast(Network, session.holder(session.default))
 
 
@@ -76,91 +77,91 @@ def compile(
     backend: str | None = None, threads: int | None = None, device: int | None = None, stream: Any = None
 ) -> None:
     """Compile the default network; see `Network.compile`."""
-    _network().compile(backend, threads, device, stream)
+    default_network().compile(backend, threads, device, stream)
 
 
 @ported
 def simulate(duration: float, progress: bool = False, measure_time: bool = False) -> None:
     """Run the default network for a time in ms; see `Network.simulate`."""
-    _network().simulate(duration, progress, measure_time)
+    default_network().simulate(duration, progress, measure_time)
 
 
 @ported
 def every(period: float, offset: float = 0.0, wait: float = 0.0) -> Callable[[F], F]:
     """Decorate a function that the default network calls between steps; see `Network.every`."""
-    return _network().every(period, offset, wait)
+    return default_network().every(period, offset, wait)
 
 
 @ported
 def enable_callbacks() -> None:
     """Call the functions of `every` again; see `Network.enable_callbacks`."""
-    _network().enable_callbacks()
+    default_network().enable_callbacks()
 
 
 @ported
 def disable_callbacks() -> None:
     """Do not call the functions of `every` for now; see `Network.disable_callbacks`."""
-    _network().disable_callbacks()
+    default_network().disable_callbacks()
 
 
 @ported
 def clear_all_callbacks() -> None:
     """Forget all functions of `every`; see `Network.clear_all_callbacks`."""
-    _network().clear_all_callbacks()
+    default_network().clear_all_callbacks()
 
 
 @ported
 def step() -> None:
     """Run the default network for one step; see `Network.step`."""
-    _network().step()
+    default_network().step()
 
 
 @ported
 def reset() -> None:
     """Reset the default network; see `Network.reset`."""
-    _network().reset()
+    default_network().reset()
 
 
 @ported
 def save(path: str | os.PathLike[str]) -> None:
     """Write the state of the default network to a file; see `Network.save`."""
-    _network().save(path)
+    default_network().save(path)
 
 
 @ported
 def load(path: str | os.PathLike[str]) -> None:
     """Return the default network to a saved state; see `Network.load`."""
-    _network().load(path)
+    default_network().load(path)
 
 
 @ported
 def get_time() -> float:
     """Return the simulated time of the default network in ms."""
-    return _network().time
+    return default_network().time
 
 
 @ported
 def get_current_step() -> int:
     """Return the number of steps that the default network has done."""
-    return _network().current_step
+    return default_network().current_step
 
 
 @ported
 def dt() -> float:
     """Return the length of a step of the default network in ms."""
-    return _network().dt
+    return default_network().dt
 
 
 @ported
 def set_seed(seed: int) -> None:
     """Draw from another seed in the default network; see `Network.set_seed`."""
-    _network().set_seed(seed)
+    default_network().set_seed(seed)
 
 
 @ported
 def populations() -> list[Population]:
     """Return all populations of the default network."""
-    return _network().get_populations()
+    return default_network().get_populations()
 
 
 @ported
@@ -168,16 +169,16 @@ def projections(
     post: Population | str | None = None, pre: Population | str | None = None, target: str | None = None
 ) -> list[BaseProjection]:
     """Return projections of the default network; see `Network.get_projections`."""
-    return _network().get_projections(post, pre, target)
+    return default_network().get_projections(post, pre, target)
 
 
 @ported
 def get_population(name: str) -> Population:
     """Return a population of the default network by its name; see `Network.get_population`."""
-    return _network().get_population(name)
+    return default_network().get_population(name)
 
 
 @ported
 def get_projection(name: str) -> BaseProjection:
     """Return a projection of the default network by its name; see `Network.get_projection`."""
-    return _network().get_projection(name)
+    return default_network().get_projection(name)

@@ -142,7 +142,7 @@ def scaled(name: str, values: Array) -> Array:
 def pillow(reader: str) -> ModuleType:
     """Return Pillow's module, or raise an ImportError that names what reads with it."""
     try:
-        import PIL.Image
+        import PIL.Image  # noqa: PLC0415 (optional)
     except ImportError as error:
         raise ImportError(
             f"{reader} reads files with Pillow, which is not installed: pip install weightsharing[images]. "

@@ -223,7 +223,7 @@ def _listed(movie: Any) -> list[Path]:
 
 def _pictures(file: Path) -> Generator[Image, None, None]:
     """The pictures of a file, one by one."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (optional)
 
     try:
         with damaged_file(file, "movie"):
@@ -273,7 +273,7 @@ def _video(file: Path, unknown: Exception) -> Iterator[Image]:
 
 def _from_opencv(pixels: Array) -> Image:
     """A picture of OpenCV's pixels: grey, or blue, green and red."""
-    from PIL import Image
+    from PIL import Image  # noqa: PLC0415 (optional)
 
     return Image.fromarray(pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, ::-1]))
 

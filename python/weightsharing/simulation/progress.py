@@ -45,7 +45,7 @@ def progress_bar(steps: int) -> ProgressBar:
         If tqdm is not installed.
     """
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # noqa: PLC0415 (optional)
     except ImportError as error:
         raise ImportError(
             "progress=True needs tqdm: pip install tqdm, or weightsharing[progress]."
