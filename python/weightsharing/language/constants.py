@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import weakref
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,11 +95,6 @@ class Constant(NotCopyable, numbers.Real):
     @value.setter
     def value(self, value: float) -> None:
         self.set(value)
-
-    @property
-    def readers(self) -> weakref.WeakSet[ConstantReader]:
-        """Who is told when the value changes; populations add themselves."""
-        return self._readers
 
     def set(self, value: float) -> None:
         """Change the value in all networks.
@@ -214,6 +210,13 @@ class Constant(NotCopyable, numbers.Real):
 
     def __rpow__(self, other: Any) -> Any:
         return other**self._value
+
+
+def tell_of_changes(reader: ConstantReader, values: Iterable[object]) -> None:
+    """Tell a reader, from now on and as long as it lives, when one of these changes that are constants."""
+    for value in values:
+        if isinstance(value, Constant):
+            value._readers.add(reader)
 
 
 def known_constants() -> dict[str, Constant]:

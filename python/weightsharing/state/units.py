@@ -12,7 +12,7 @@ from ..checks.arrays import converted, frozen, real_array, shaped_array
 from ..checks.device_arrays import is_device_array
 from ..checks.shapes import Array, Shape
 from ..description.neuron import Neuron
-from ..language.constants import Constant
+from ..language.constants import tell_of_changes
 from ..language.distributions import Normal, Uniform
 from .context import Context
 from .part import Part
@@ -283,9 +283,8 @@ class Units:
 
     def read_constants(self) -> None:
         """Ask to be told when a `Constant` of the neuron changes."""
-        for value in () if self.neuron is None else self.neuron.constants.values():
-            if isinstance(value, Constant):
-                value.readers.add(self)
+        if self.neuron is not None:
+            tell_of_changes(self, self.neuron.constants.values())
 
     def constant_array(self, name: str) -> Array:
         """The present value of a constant, in an array that is allocated when first used and never moved."""
