@@ -6,8 +6,7 @@ import pytest
 import weightsharing as ws
 from strategies.backends import BACKENDS
 from strategies.networks import assert_close, state
-from weightsharing.backends.reference import noise
-from weightsharing.backends.reference.noise import noise_key
+from weightsharing.backends.reference.noise import noise, noise_key
 
 DTYPES = ("float32", "float64")
 ALL = "a = mean(r)\nb = max(r)\nc = min(r)\nd = norm1(r)\ne = norm2(r)"
