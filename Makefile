@@ -116,6 +116,7 @@ lint: .venv-lint/installed
 	.venv-lint/bin/ruff check .
 	.venv-lint/bin/ruff format --check .
 	.venv-lint/bin/mypy --strict python/weightsharing
+	PYTHONPATH=python .venv-lint/bin/lint-imports
 	.venv-lint/bin/clang-format --dry-run -Werror $(CPP_SOURCES)
 
 format: .venv-lint/installed
