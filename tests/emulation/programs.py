@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-EMULATION = Path(__file__).resolve().parent
-ROOT = EMULATION.parents[1]
+from strategies.folders import REPOSITORY, TESTS
+
+EMULATION = TESTS / "emulation"
 FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread", "-fvisibility=hidden"]
-INCLUDE = [f"-I{folder}" for folder in (ROOT / "csrc", ROOT / "csrc" / "include", EMULATION)]
+INCLUDE = [f"-I{folder}" for folder in (REPOSITORY / "csrc", REPOSITORY / "csrc" / "include", EMULATION)]
 
 ADDRESS = ["-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 THREAD = ["-g1", "-fsanitize=thread", "-fno-sanitize-recover=all"]
@@ -48,7 +49,7 @@ def build(name: str, sources: Sequence[Path], options: Sequence[str]) -> Path:
     if compiler is None:
         pytest.skip("no C++ compiler")
     command = [*shlex.split(compiler), *FLAGS, *options, *INCLUDE]
-    folder = ROOT / "build" / "programs" / name
+    folder = REPOSITORY / "build" / "programs" / name
     folder.mkdir(parents=True, exist_ok=True)
     program, stamp = folder / "program", folder / "inputs"
     inputs = _inputs(command, sources)
@@ -82,7 +83,7 @@ def _inputs(command: Sequence[str], sources: Sequence[Path]) -> str:
     """A digest of everything that a program is made from."""
     digest = hashlib.sha256(repr((command, sources)).encode())
     digest.update(subprocess.run([command[0], "--version"], capture_output=True).stdout)
-    for folder in (ROOT / "csrc", EMULATION):
+    for folder in (REPOSITORY / "csrc", EMULATION):
         for file in sorted(folder.rglob("*")):
             if file.suffix in {".h", ".cpp", ".cuh", ".cu", ".def"}:
                 digest.update(str(file).encode() + file.read_bytes())
