@@ -34,6 +34,8 @@ from weightsharing.backends.cpu import CpuExecutor
 from weightsharing.description import SharedDescription
 from weightsharing.expressions import OPCODES, parse_psp
 
+pytestmark = pytest.mark.properties
+
 LEVELS = _core.instruction_sets()
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from emulation import programs
 
+pytestmark = pytest.mark.sanitized_by_itself
+
 RACES = os.environ.get("WEIGHTSHARING_KERNEL_SANITIZERS") == "thread"
 # Of each kernel, dtype and order; the sanitizer for data races is slow, and looks at accesses, not at values.
 CASES = 12 if RACES else 40

@@ -10,6 +10,8 @@ import pytest
 
 from emulation import programs
 
+pytestmark = pytest.mark.sanitized_by_itself
+
 BUILDS = {
     "plain": ["-O0"],
     "ucontext": ["-O0", "-DEMULATION_UCONTEXT"],  # how fibers switch on other processors than x86-64

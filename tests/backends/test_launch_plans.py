@@ -5,8 +5,12 @@
 
 import subprocess
 
+import pytest
+
 from emulation import programs
 from strategies.folders import REPOSITORY
+
+pytestmark = pytest.mark.sanitized_by_itself
 
 
 def test_kernels_fit_the_shared_memory() -> None:

@@ -11,6 +11,8 @@ from weightsharing.distributions import Uniform
 from weightsharing.expressions import ExpressionError, build, constant
 from weightsharing.neuron import Neuron
 
+pytestmark = pytest.mark.python_only
+
 
 def test_assignments_see_new_values_in_written_order():
     neuron = Neuron(equations="a = r + 1; b = a*10\nr = a + b; c = r")

@@ -23,6 +23,8 @@ from weightsharing.expressions import (
     parse_psp,
 )
 
+pytestmark = pytest.mark.python_only
+
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -2.5, 0.3, 7.0])
 INPUTS = ("w", "pre.r")
 

@@ -12,6 +12,8 @@ from weightsharing.distributions import Normal, Uniform
 from weightsharing.expressions import ExpressionError, evaluate_tree
 from weightsharing.neuron import Neuron
 
+pytestmark = pytest.mark.python_only
+
 # ------------------------------------------------------------------------------- neurons as people write them
 
 MODELS = {

@@ -5,6 +5,8 @@ import pytest
 from weightsharing.expressions import ExpressionError
 from weightsharing.neuron import Neuron
 
+pytestmark = pytest.mark.python_only
+
 
 @pytest.mark.parametrize(
     ("argument", "text", "line", "column", "message"),

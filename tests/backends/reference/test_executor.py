@@ -13,6 +13,8 @@ from weightsharing.description import (
 )
 from weightsharing.expressions import parse_psp
 
+pytestmark = pytest.mark.python_only
+
 
 def test_batch_and_accumulation():
     executor = shared((4,), (4, 2), [[1, 10], [100, 1000]], bank=True)

@@ -17,6 +17,8 @@ from weightsharing.description import (
     SharedDescription,
 )
 
+pytestmark = pytest.mark.python_only
+
 # --- Independent loops --------------------------------------------------------------------------------------
 
 REDUCE = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}

@@ -11,6 +11,8 @@ from weightsharing.description import (
     OPERATIONS,
 )
 
+pytestmark = pytest.mark.python_only
+
 # --- Operations ---------------------------------------------------------------------------------------------
 
 
