@@ -5,7 +5,7 @@
 
 #include "cuda/on_device.h"
 #include "cuda/tiles.h"
-#include "plan/factorise.h"
+#include "plan/lowrank.h"
 
 namespace weightsharing::cuda {
 namespace {

@@ -1,4 +1,4 @@
-#include "plan/factorise.h"
+#include "plan/lowrank.h"
 
 #include <algorithm>
 #include <cmath>

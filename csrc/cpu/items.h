@@ -1,25 +1,25 @@
-#include "weightsharing/schedule.h"
+// The pieces of a step: what each kind of step does when its turn comes. Arrays belong to the caller.
+#pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "cpu/isa.h"
 #include "cpu/program_store.h"
 #include "cpu/threads.h"
+#include "weightsharing/schedule.h"
 
-namespace weightsharing {
-namespace {
-
-using cpu::program_block;
+namespace weightsharing::cpu {
 
 // Units per block of an update; with fewer in all, the calling thread does them.
-constexpr Index update_block = 16 * program_block;
+inline constexpr Index update_block = 16 * program_block;
 
 // Steps before the start have rows too: counted modulo the depth, from below as well.
-Index row_of(Index step, Index depth) { return (step % depth + depth) % depth; }
+inline Index row_of(Index step, Index depth) { return (step % depth + depth) % depth; }
 
 template <class T>
 class Item {
@@ -73,7 +73,7 @@ class Update final : public Item<T> {
   Update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
          Index units, const Noise& noise, int threads)
       : program_(std::optional<Program>(program)),
-        kernels_(cpu::kernels<T>(cpu::current_isa())),
+        kernels_(kernels<T>(current_isa())),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
         batch_(batch),
@@ -91,16 +91,16 @@ class Update final : public Item<T> {
     scratch_elements_ =
         (program.slots + 1 + static_cast<Index>(inputs_.size() + outputs_.size())) * program_block;
     single_.assign(outputs_.size(), T(0));
-    grow(units_ > update_block || batch_ > 1 ? cpu::threads_for(threads) : 1);
+    grow(units_ > update_block || batch_ > 1 ? threads_for(threads) : 1);
   }
 
   void run(Index step, T time) override {
-    const int threads = units_ > update_block ? cpu::threads_for(wanted_threads_) : 1;
+    const int threads = units_ > update_block ? threads_for(wanted_threads_) : 1;
     grow(threads);
     const Index blocks = (units_ + update_block - 1) / update_block;
     for (Index trial = 0; trial < batch_; ++trial) {
-      cpu::for_blocks(blocks, threads,
-                      [&](Index block, int thread) { run_block(trial, block, step, time, thread); });
+      for_blocks(blocks, threads,
+                 [&](Index block, int thread) { run_block(trial, block, step, time, thread); });
       // One value for all units: every block read the old one, so it is replaced when all are done.
       for (std::size_t k = 0; k < outputs_.size(); ++k)
         if (outputs_[k].period == 1) static_cast<T*>(outputs_[k].data)[trial] = single_[k];
@@ -120,9 +120,9 @@ class Update final : public Item<T> {
     T* slots = scratch_.data() + thread * scratch_elements_;
     T* spare_outputs = slots + (program_.view()->slots + 1) * program_block;
     T* spare_inputs = spare_outputs + static_cast<Index>(outputs_.size()) * program_block;
-    cpu::ProgramInput<T> inputs[most_operands];
+    ProgramInput<T> inputs[most_operands];
     T* outputs[most_operands];
-    cpu::NoiseBlock noise{keys_.empty() ? NoiseKey{} : keys_[trial], step, 0};
+    NoiseBlock noise{keys_.empty() ? NoiseKey{} : keys_[trial], step, 0};
     for (Index i = first; i < end; i += program_block) {
       const Index n = std::min<Index>(program_block, end - i);
       for (std::size_t k = 0; k < inputs_.size(); ++k)
@@ -138,7 +138,7 @@ class Update final : public Item<T> {
     }
   }
 
-  cpu::ProgramInput<T> input(const Operand& operand, Index trial, Index i, Index n, const T& time, T* spare) {
+  ProgramInput<T> input(const Operand& operand, Index trial, Index i, Index n, const T& time, T* spare) {
     if (!operand.data) return {&time, 0};
     const T* data = static_cast<const T*>(operand.data) + trial * operand.period;
     if (operand.period == units_) return {data + i, 1};
@@ -147,8 +147,8 @@ class Update final : public Item<T> {
     return {spare, 1};
   }
 
-  cpu::OptionalProgram<T> program_;
-  const cpu::Kernels<T>& kernels_;
+  OptionalProgram<T> program_;
+  const Kernels<T>& kernels_;
   std::vector<Operand> inputs_, outputs_;
   Index batch_, units_;
   int wanted_threads_;
@@ -249,8 +249,8 @@ class GatherHistory final : public Item<T> {
 template <class T>
 class StatisticOf final : public Item<T> {
  public:
-  StatisticOf(const T* values, T* out, Index batch, Index units, Statistic which, int threads)
-      : kernels_(cpu::kernels<T>(cpu::current_isa())),
+  StatisticOf(const T* values, T* out, Index batch, Index units, weightsharing::Statistic which, int threads)
+      : kernels_(kernels<T>(current_isa())),
         values_(values),
         out_(out),
         batch_(batch),
@@ -261,10 +261,10 @@ class StatisticOf final : public Item<T> {
 
   void run(Index, T) override {
     const Index blocks = static_cast<Index>(parts_.size());
-    const int threads = units_ > update_block ? cpu::threads_for(wanted_threads_) : 1;
+    const int threads = units_ > update_block ? threads_for(wanted_threads_) : 1;
     for (Index trial = 0; trial < batch_; ++trial) {
       const T* values = values_ + trial * units_;
-      cpu::for_blocks(blocks, threads, [&](Index b, int) {
+      for_blocks(blocks, threads, [&](Index b, int) {
         parts_[b] = kernels_.statistic(static_cast<int>(which_), values + b * block,
                                        std::min<Index>(block, units_ - b * block));
       });
@@ -273,7 +273,7 @@ class StatisticOf final : public Item<T> {
   }
 
  private:
-  static constexpr Index block = cpu::statistic_block;
+  static constexpr Index block = statistic_block;
 
   // Neighbours first, then neighbours of those: the error of a sum grows with the logarithm of their number.
   double total() {
@@ -283,20 +283,20 @@ class StatisticOf final : public Item<T> {
     return parts_[0];
   }
   double joined(double a, double b) const {
-    if (which_ == Statistic::max) return a != a || a > b ? a : b;
-    if (which_ == Statistic::min) return a != a || a < b ? a : b;
+    if (which_ == weightsharing::Statistic::max) return a != a || a > b ? a : b;
+    if (which_ == weightsharing::Statistic::min) return a != a || a < b ? a : b;
     return a + b;
   }
   double finished(double total) const {
-    if (which_ == Statistic::mean) return total / static_cast<double>(units_);
-    return which_ == Statistic::norm2 ? std::sqrt(total) : total;
+    if (which_ == weightsharing::Statistic::mean) return total / static_cast<double>(units_);
+    return which_ == weightsharing::Statistic::norm2 ? std::sqrt(total) : total;
   }
 
-  const cpu::Kernels<T>& kernels_;
+  const Kernels<T>& kernels_;
   const T* values_;
   T* out_;
   Index batch_, units_;
-  Statistic which_;
+  weightsharing::Statistic which_;
   int wanted_threads_;
   std::vector<double> parts_;
 };
@@ -350,112 +350,4 @@ Index first_not_finite(const T* values, Index elements) {
   return std::find_if(values, values + elements, [](T x) { return !std::isfinite(x); }) - values;
 }
 
-template <class T>
-class ScheduleOf final : public Schedule {
- public:
-  ScheduleOf(double dt, int threads) : dt_(dt), threads_(threads) {}
-
-  void clear(void* out, Index elements) override { add<Clear<T>>(static_cast<T*>(out), elements); }
-  void project(std::shared_ptr<Engine> engine, const void* rates, const void* history, Index depth,
-               Index delay, Index pre_elements, void* out, Index batch, bool accumulate) override {
-    if (history && (depth < 1 || delay < 1 || delay > depth))
-      throw std::invalid_argument("a delay of " + std::to_string(delay) +
-                                  " steps needs a history at least as deep, got " + std::to_string(depth));
-    add<Project<T>>(std::move(engine), static_cast<const T*>(rates), static_cast<const T*>(history), depth,
-                    delay, pre_elements, static_cast<T*>(out), batch, accumulate);
-  }
-  void combine(const void* values, void* out, Index elements, Operation operation, double divisor) override {
-    add<Combine<T>>(static_cast<const T*>(values), static_cast<T*>(out), elements, operation,
-                    static_cast<T>(divisor));
-  }
-  void gather_history(const void* rates, const void* history, Index depth, const std::int32_t* delays,
-                      void* out, Index batch, Index units) override {
-    add<GatherHistory<T>>(static_cast<const T*>(rates), static_cast<const T*>(history), depth, delays,
-                          static_cast<T*>(out), batch, units);
-  }
-  void statistic(const void* values, void* out, Index batch, Index units, Statistic which) override {
-    add<StatisticOf<T>>(static_cast<const T*>(values), static_cast<T*>(out), batch, units, which, threads_);
-  }
-  void update(const Program& program, std::vector<Operand> inputs, std::vector<Operand> outputs, Index batch,
-              Index units, const Noise& noise) override {
-    add<Update<T>>(program, std::move(inputs), std::move(outputs), batch, units, noise, threads_);
-  }
-  void push(const void* rates, void* history, Index depth, Index elements) override {
-    add<Push<T>>(static_cast<const T*>(rates), static_cast<T*>(history), depth, elements);
-  }
-  void fill_history(const void* rates, void* history, Index depth, Index elements) override {
-    add<FillHistory<T>>(static_cast<const T*>(rates), static_cast<T*>(history), depth, elements);
-  }
-  int input(void* rates, Index batch, Index units) override {
-    inputs_.push_back(add<Input<T>>(static_cast<T*>(rates), batch, units));
-    return static_cast<int>(inputs_.size()) - 1;
-  }
-  int check_finite(const void* values, Index elements) override {
-    checked_.push_back({static_cast<const T*>(values), elements});
-    return static_cast<int>(checked_.size()) - 1;
-  }
-  void set_frames(int input, const Frames& frames) override { inputs_.at(input)->set(frames); }
-  void set_records(std::vector<Record> records) override { records_ = std::move(records); }
-
-  RunResult run(Index first, Index steps, const std::function<bool()>& go_on) override {
-    using Clock = std::chrono::steady_clock;
-    constexpr auto patience = std::chrono::milliseconds(20);
-    // Asking the clock costs as much as a small step: it is asked every so many steps, more often when they
-    // turn out to be long.
-    Index between_looks = 1, until_look = 1;
-    Clock::time_point asked = Clock::now(), looked = asked;
-    for (Index step = first; step < first + steps; ++step) {
-      const T time = static_cast<T>(static_cast<double>(step) * dt_);
-      for (const auto& item : items_) item->run(step, time);
-      for (const Record& record : records_) keep<T>(record, step);
-      for (std::size_t k = 0; k < checked_.size(); ++k) {
-        const Index element = first_not_finite(checked_[k].first, checked_[k].second);
-        if (element >= 0) return {step + 1 - first, static_cast<int>(k), element};
-      }
-      if (--until_look > 0) continue;
-      const Clock::time_point now = Clock::now();
-      if (now - looked < std::chrono::milliseconds(1))
-        between_looks *= 2;
-      else if (now - looked > std::chrono::milliseconds(4))
-        between_looks = std::max<Index>(1, between_looks / 4);
-      looked = now;
-      until_look = between_looks;
-      if (now - asked < patience) continue;
-      asked = now;
-      if (!go_on()) return {step + 1 - first, -1, 0};
-    }
-    return {steps, -1, 0};
-  }
-
- private:
-  template <class I, class... Arguments>
-  I* add(Arguments&&... arguments) {
-    auto item = std::make_unique<I>(std::forward<Arguments>(arguments)...);
-    I* raw = item.get();
-    items_.push_back(std::move(item));
-    return raw;
-  }
-
-  double dt_;
-  int threads_;
-  std::vector<std::unique_ptr<Item<T>>> items_;
-  std::vector<Input<T>*> inputs_;
-  std::vector<std::pair<const T*, Index>> checked_;
-  std::vector<Record> records_;
-};
-
-}  // namespace
-
-Statistic statistic_from(const std::string& name) {
-  constexpr const char* names[] = {"mean", "max", "min", "norm1", "norm2"};
-  for (int which = 0; which < 5; ++which)
-    if (name == names[which]) return static_cast<Statistic>(which);
-  throw std::invalid_argument("unknown statistic '" + name + "'");
-}
-
-std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int threads) {
-  if (dtype == DType::float32) return std::make_unique<ScheduleOf<float>>(dt, threads);
-  return std::make_unique<ScheduleOf<double>>(dt, threads);
-}
-
-}  // namespace weightsharing
+}  // namespace weightsharing::cpu
