@@ -12,9 +12,12 @@ PYTEST = OMP_WAIT_POLICY=passive WEIGHTSHARING_CUDA=emulated .venv/bin/python $(
 SELECT ?=
 ARCHITECTURES ?= 75 90
 
-# What tests need beyond the package are the kernels for GPUs, run on the CPU. What nvcc makes is proved by compile-cuda.
-BUILD = --config-settings=build-dir=build/python --config-settings=cmake.define.WEIGHTSHARING_CUDA=OFF
-EMULATION = --config-settings=cmake.define.WEIGHTSHARING_EMULATION
+# nvcc takes longer than everything else together: only where there is a GPU, and for that one. What it makes of the
+# others is proved by compile-cuda.
+WITH_CUDA = --config-settings=cmake.define.WEIGHTSHARING_CUDA
+CUDA = $(WITH_CUDA)=$(if $(shell nvidia-smi -L 2>/dev/null),AUTO --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native,OFF)
+# What tests need beyond the package: the kernels for GPUs, run on the CPU.
+WITH_EMULATION = --config-settings=cmake.define.WEIGHTSHARING_EMULATION
 
 # Folders are listed too: their time changes when a file is deleted or renamed.
 SOURCES := $(shell find csrc cmake python -name __pycache__ -prune -o ! -name '*.so' -print) CMakeLists.txt pyproject.toml
@@ -123,21 +126,21 @@ clean:
 .venv/installed: .venv/tools $(SOURCES)
 	@$(CHECK) compiler >/dev/null
 	@echo "Building weightsharing and installing it into $(@D); the first time takes some minutes."
-	@tools/install.sh $(@D) '.[images,plot$(if $(wildcard .venv/emulated),$(comma)test)]' $(BUILD) \
-	  $(EMULATION)=$(if $(wildcard .venv/emulated),ON,OFF)
+	@tools/install.sh $(@D) '.[images,plot]' --config-settings=build-dir=build/python $(CUDA) \
+	  $(WITH_EMULATION)=$(if $(wildcard .venv/emulated),ON,OFF)
 	@touch $@ $(wildcard .venv/emulated)
 
 .venv/emulated: .venv/tools $(SOURCES) $(EMULATION_SOURCES)
 	@$(CHECK) compiler >/dev/null
 	@echo "Building weightsharing for tests and installing it into $(@D); the first time takes some minutes."
-	@tools/install.sh $(@D) '.[images,plot,test]' $(BUILD) $(EMULATION)=ON
+	@tools/install.sh $(@D) '.[images,plot,test]' --config-settings=build-dir=build/python $(CUDA) $(WITH_EMULATION)=ON
 	@touch $@ .venv/installed
 
 .venv-sanitize/installed: .venv-sanitize/tools $(SOURCES) $(EMULATION_SOURCES)
 	@$(CHECK) compiler >$(@D)/compiler
 	@echo "Building weightsharing with sanitizers into $(@D); this takes some minutes."
-	@CXX="$$(cat $(@D)/compiler)" tools/install.sh $(@D) '.[images,plot,test]' $(BUILD) $(EMULATION)=ON \
-	  --config-settings=build-dir=build/sanitize \
+	@CXX="$$(cat $(@D)/compiler)" tools/install.sh $(@D) '.[images,plot,test]' \
+	  --config-settings=build-dir=build/sanitize $(WITH_CUDA)=OFF $(WITH_EMULATION)=ON \
 	  --config-settings=cmake.define.WEIGHTSHARING_SANITIZE=address,undefined
 	@touch $@
 
@@ -156,5 +159,3 @@ clean:
 	@$(CHECK) python
 	@$(PYTHON) -m venv $(@D)
 	@touch $@
-
-comma := ,

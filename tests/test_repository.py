@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +113,13 @@ def test_options_of_the_build_are_documented() -> None:
         options |= set(re.findall(r"^option\((\w+)", text, re.MULTILINE))
         options |= set(re.findall(r"^set\((\w+) .*CACHE", text, re.MULTILINE))
     assert ours(documented("Options of the build")) == options
+
+
+def test_the_source_distribution_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = pytest.importorskip("scikit_build_core.build")
+    monkeypatch.chdir(REPOSITORY)
+    with tarfile.open(tmp_path / backend.build_sdist(str(tmp_path))) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    made_from = {str(file.relative_to(REPOSITORY)) for file in files("python", "csrc", "tests/emulation")}
+    assert made_from | {"CMakeLists.txt", "csrc/cuda/CMakeLists.txt", "cmake/embed_kernels.cmake"} <= names
+    assert not [name for name in names if name.startswith(("build/", ".venv"))]
