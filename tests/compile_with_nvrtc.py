@@ -1,6 +1,6 @@
 """Compile every kernel instance with NVRTC, and programs, for processors that are not here: no device, no driver.
 
-    python tests/compile_with_nvrtc.py sm_75 sm_90 sm_120
+    python tests/compile_with_nvrtc.py 75 90     or     python tests/compile_with_nvrtc.py all
 
 The package must be importable; NVRTC comes from cuda-bindings or CuPy, with nvidia-cuda-nvrtc. Fails on the first
 kernel that does not compile.
@@ -76,7 +76,8 @@ def compile_for(architecture: str) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ("sm_75", "sm_90", "sm_120"):
-        if not re.fullmatch(r"sm_\d+a?", name):
-            raise SystemExit(f"'{name}' is no architecture; for example sm_90")
-        compile_for(name)
+    names = sys.argv[1:]
+    for name in ("75", "90", "120") if names in ([], ["all"]) else names:
+        if not re.fullmatch(r"\d+a?", name):
+            raise SystemExit(f"'{name}' is no architecture; for example 90")
+        compile_for(f"sm_{name}")

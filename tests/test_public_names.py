@@ -10,7 +10,11 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 import weightsharing
+
+pytestmark = pytest.mark.python_only
 
 LIST = Path(__file__).with_name("public_names.txt")
 MODULES = (weightsharing, weightsharing.filters, weightsharing.samples, weightsharing.temporal)

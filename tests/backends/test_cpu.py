@@ -36,6 +36,8 @@ from weightsharing.description.projections import SharedDescription
 from weightsharing.language.expression import parse_psp
 from weightsharing.language.operations import OPCODES
 
+pytestmark = pytest.mark.properties
+
 LEVELS = _core.instruction_sets()
 
 

@@ -1,24 +1,22 @@
 """The emulation that runs the CUDA kernels on the CPU: bugs planted in small kernels must be caught.
 
-`emulation/test_emulation.cpp` holds the kernels. It is compiled here, without and with sanitizers, because which
-of them sees a bug is part of what is promised.
+`emulation/planted/` holds the kernels. They are compiled here, without and with sanitizers, because which of them
+sees a bug is part of what is promised.
 """
 
-import os
-import shutil
 import subprocess
-from collections.abc import Callable
 
 import pytest
 
-from strategies.folders import REPOSITORY, TESTS
+from emulation import programs
 
-SOURCE = TESTS / "emulation" / "test_emulation.cpp"
+pytestmark = pytest.mark.sanitized_by_itself
+
 BUILDS = {
     "plain": ["-O0"],
     "ucontext": ["-O0", "-DEMULATION_UCONTEXT"],  # how fibers switch on other processors than x86-64
-    "address": ["-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "thread": ["-O0", "-g1", "-fsanitize=thread"],
+    "address": ["-O0", *programs.ADDRESS],
+    "thread": ["-O0", *programs.THREAD],
 }
 ORDERS = ["forward", "reverse", "shuffled:1", "shuffled:2"]
 WRONG, REFUSED = 1, 2  # exit statuses of the program
@@ -66,69 +64,26 @@ PLANTED = [
     ("too_deep", "plain", "forward", -11, ""),
 ]
 
-Run = Callable[[str, str, str], subprocess.CompletedProcess[str]]
 
-
-def _environment(order: str = "forward") -> dict[str, str]:
-    # Without what this process itself was told about sanitizers and the emulation.
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "LD_PRELOAD" and not name.endswith("SAN_OPTIONS") and not name.startswith("WEIGHTSHARING_")
-    }
-    # Looking for leaks needs the right to trace processes.
-    return kept | {
-        "WEIGHTSHARING_EMULATION_ORDER": order,
-        "ASAN_OPTIONS": f"exitcode={SANITIZER}:detect_leaks=0",
-        "UBSAN_OPTIONS": f"exitcode={SANITIZER}",
-        "TSAN_OPTIONS": f"exitcode={SANITIZER}:halt_on_error=1",
-    }
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(name: str, build: str, order: str) -> subprocess.CompletedProcess[str]:
     """Run one case of one build; a build that this compiler cannot make is skipped."""
-    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        pytest.skip("no C++ compiler")
-    folder = tmp_path_factory.mktemp("emulation")
-    include = [f"-I{REPOSITORY / 'csrc'}", f"-I{TESTS / 'emulation'}"]
-    command = [
-        *compiler.split(),
-        "-std=c++17",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-pthread",
-        *include,
-        str(SOURCE),
-    ]
-    compilations = {
-        build: subprocess.Popen(
-            [*command, *options, "-o", str(folder / build)],
-            env=_environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for build, options in BUILDS.items()
-    }
-    errors = {build: compilation.communicate()[1] for build, compilation in compilations.items()}
-    # ThreadSanitizer knows few layouts of the address space; without randomisation it gets one of them.
-    fixed = ["setarch", "--addr-no-randomize"]
-    prefix = fixed if shutil.which("setarch") and subprocess.run([*fixed, "true"]).returncode == 0 else []
-
-    def run_case(name: str, build: str, order: str) -> subprocess.CompletedProcess[str]:
-        if compilations[build].returncode:
-            if "sanitize" in " ".join(BUILDS[build]) and "cannot find" in errors[build]:
-                pytest.skip(f"no sanitizer library for {compiler}")
-            pytest.fail(f"{build}:\n{errors[build]}")
-        command = [*(prefix if build == "thread" else []), str(folder / build), name]
-        done = subprocess.run(command, env=_environment(order), capture_output=True, text=True, timeout=60)
-        if "unexpected memory mapping" in done.stderr:
-            pytest.skip("ThreadSanitizer does not run on this machine")
-        return done
-
-    return run_case
+    source = programs.EMULATION / "test_emulation.cpp"
+    try:
+        program = programs.build(f"test_emulation-{build}", [source], BUILDS[build])
+    except programs.NoSanitizer as missing:
+        pytest.skip(str(missing))
+    environment = programs.environment(
+        WEIGHTSHARING_EMULATION_ORDER=order,
+        # Looking for leaks needs the right to trace processes.
+        ASAN_OPTIONS=f"exitcode={SANITIZER}:detect_leaks=0",
+        UBSAN_OPTIONS=f"exitcode={SANITIZER}",
+        TSAN_OPTIONS=f"exitcode={SANITIZER}:halt_on_error=1",
+    )
+    command = [*(programs.without_randomisation() if build == "thread" else []), str(program), name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("ThreadSanitizer does not run on this machine")
+    return done
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:
@@ -137,20 +92,18 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("build", BUILDS)
-def test_correct_kernels_pass(run: Run, build: str, order: str) -> None:
+def test_correct_kernels_pass(build: str, order: str) -> None:
     done = run("correct", build, order)
     assert done.returncode == 0, _said(done)
 
 
 @pytest.mark.parametrize(("name", "build", "order", "status", "words"), PLANTED)
-def test_a_planted_bug_is_caught(
-    run: Run, name: str, build: str, order: str, status: int, words: str
-) -> None:
+def test_a_planted_bug_is_caught(name: str, build: str, order: str, status: int, words: str) -> None:
     done = run(name, build, order)
     assert done.returncode == status, _said(done)
     assert words in done.stdout + done.stderr
 
 
-def test_every_planted_bug_is_listed(run: Run) -> None:
+def test_every_planted_bug_is_listed() -> None:
     names = run("", "plain", "forward").stdout.split()
     assert set(names) == {"correct"} | {case[0] for case in PLANTED}

@@ -3,39 +3,20 @@
 `emulation/test_launch_plans.cpp` holds the cases: the plan is plain C++ that needs no device.
 """
 
-import os
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from strategies.folders import REPOSITORY, TESTS
+from emulation import programs
+from strategies.folders import REPOSITORY
 
-SOURCES = REPOSITORY / "csrc"
+pytestmark = pytest.mark.sanitized_by_itself
 
 
-def test_kernels_fit_the_shared_memory(tmp_path: Path) -> None:
-    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
-    if compiler is None:
-        pytest.skip("needs a C++ compiler")
-    program = tmp_path / "test_launch_plans"
-    command = [
-        *compiler.split(),
-        "-std=c++17",
-        "-O1",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        f"-I{SOURCES}",
-        f"-I{SOURCES / 'include'}",
-        str(TESTS / "emulation" / "test_launch_plans.cpp"),
-        *(str(SOURCES / "plan" / name) for name in ("launches.cpp", "centres.cpp", "filters.cpp")),
-        "-o",
-        str(program),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_kernels_fit_the_shared_memory() -> None:
+    plan = sorted((REPOSITORY / "csrc" / "plan").glob("*.cpp"))
+    sources = [programs.EMULATION / "test_launch_plans.cpp", *plan]
+    program = programs.build("test_launch_plans", sources, ["-O1"])
     done = subprocess.run([str(program)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[0]) > 1000

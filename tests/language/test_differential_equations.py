@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from strategies.neurons import shown, step
 from weightsharing.description.neuron import Neuron
 
+pytestmark = pytest.mark.python_only
+
 
 @pytest.mark.parametrize(
     "equation",

@@ -9,6 +9,8 @@ import pytest
 import weightsharing as ws
 from weightsharing.language.distributions import Normal, Uniform
 
+pytestmark = pytest.mark.python_only
+
 
 def generator():
     return np.random.default_rng(7)

@@ -5,6 +5,8 @@ import pytest
 
 from weightsharing.description.neuron import Neuron
 
+pytestmark = pytest.mark.python_only
+
 
 def test_zero_divisors_are_named_before_a_run():
     neuron = Neuron(

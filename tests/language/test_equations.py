@@ -12,6 +12,8 @@ from weightsharing.description.neuron import Neuron
 from weightsharing.language.distributions import Uniform
 from weightsharing.language.tree import build, constant
 
+pytestmark = pytest.mark.python_only
+
 
 def test_assignments_see_new_values_in_written_order():
     neuron = Neuron(equations="a = r + 1; b = a*10\nr = a + b; c = r")

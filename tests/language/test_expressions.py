@@ -17,6 +17,8 @@ from weightsharing.language.program import MAXIMUM_SLOTS, emit_program
 from weightsharing.language.reader import FUNCTIONS
 from weightsharing.language.tree import build, constant, name
 
+pytestmark = pytest.mark.python_only
+
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -2.5, 0.3, 7.0])
 INPUTS = ("w", "pre.r")
 

@@ -13,6 +13,8 @@ from weightsharing.description.neuron import Neuron
 from weightsharing.language.distributions import Normal, Uniform
 from weightsharing.language.evaluation import evaluate_tree
 
+pytestmark = pytest.mark.python_only
+
 # ------------------------------------------------------------------------------- neurons as people write them
 
 MODELS = {

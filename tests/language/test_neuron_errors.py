@@ -5,6 +5,8 @@ import pytest
 from weightsharing.checks.errors import ExpressionError
 from weightsharing.description.neuron import Neuron
 
+pytestmark = pytest.mark.python_only
+
 
 @pytest.mark.parametrize(
     ("argument", "text", "line", "column", "message"),

@@ -8,6 +8,8 @@ import pytest
 
 from weightsharing import ImagePopulation, Network
 
+pytestmark = pytest.mark.python_only
+
 Image = pytest.importorskip("PIL.Image")
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8)

@@ -11,6 +11,8 @@ import pytest
 
 import weightsharing as ws
 
+pytestmark = pytest.mark.python_only
+
 Image = pytest.importorskip("PIL.Image")
 
 MOVIE = np.random.default_rng(3).integers(0, 256, (5, 6, 8, 3), dtype=np.uint8)

@@ -11,6 +11,8 @@ import weightsharing as ws
 from strategies.backends import ON_GPU
 from strategies.networks import assert_close, assert_same, networks, state
 
+pytestmark = pytest.mark.properties
+
 STEPS = st.lists(st.integers(0, 5), min_size=1, max_size=4)
 gpu = pytest.mark.skipif(not ON_GPU, reason="no backend can use a GPU here")
 

@@ -310,8 +310,9 @@ def test_movies_and_records_beyond_the_device_memory(period):
     done = run_python(
         f"""
         import numpy as np
-        from weightsharing.backends import Target, make_runner
-        from weightsharing.schedule import Frames, Recording, Schedule, SetInput
+        from weightsharing.backends.making import make_runner
+        from weightsharing.backends.targets import Target
+        from weightsharing.description.schedule import Frames, Recording, Schedule, SetInput
 
         period = {period}
         rates, shown, rows = np.zeros((1, 100)), Frames(), np.zeros((200, 1, 100))

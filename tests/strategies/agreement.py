@@ -191,7 +191,7 @@ def magnitude_of(executor, rates):
 
 
 def roundings(backend, taps):
-    """Roundings that a term of a direct sum meets at most, as section 5 of the design counts them."""
+    """Roundings that a term of a direct sum meets at most, as section 6 of the design counts them."""
     return min(taps, 32 + 4 * math.log2(taps) if backend == "cpu" else 72 + taps / 256)
 
 

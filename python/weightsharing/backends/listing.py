@@ -70,36 +70,50 @@ def write(
     """
     listed = Listed()
     for step in schedule.steps:
-        if isinstance(step, ClearSum):
-            compiled.clear(written(step.out))
-        elif isinstance(step, Project):
-            history = None if step.history is None else array(step.history)
-            compiled.project(
-                engine(step.executor),
-                array(step.rates),
-                history,
-                step.delay,
-                written(step.out),
-                step.accumulate,
-            )
-        elif isinstance(step, Combine):
-            compiled.combine(array(step.values), written(step.out), step.operation, step.divisor)
-        elif isinstance(step, GatherHistory):
-            compiled.gather_history(array(step.rates), array(step.history), step.delays, written(step.out))
-        elif isinstance(step, Reduce):
-            compiled.statistic(array(step.values), written(step.out), step.which)
-        elif isinstance(step, Update):
-            _write_update(step, schedule, compiled, array, written)
-        elif isinstance(step, PushHistory):
-            compiled.push(array(step.rates), written(step.history))
-        elif isinstance(step, FillHistory):
-            compiled.fill_history(array(step.rates), written(step.history))
-        elif isinstance(step, SetInput):
+        if isinstance(step, SetInput):
             listed.inputs.append((compiled.input(written(step.rates), len(step.rates)), step.input))
-        else:
+        elif isinstance(step, CheckFinite):
             compiled.check_finite(array(step.values))
             listed.checks.append(step)
+        elif isinstance(step, Project):
+            _write_project(step, compiled, engine, array, written)
+        elif isinstance(step, Update):
+            _write_update(step, schedule, compiled, array, written)
+        else:
+            _write_plain(step, compiled, array, written)
     return listed
+
+
+def _write_plain(
+    step: ClearSum | Combine | GatherHistory | Reduce | PushHistory | FillHistory,
+    compiled: Any,
+    array: Callable[[Array], Any],
+    written: Callable[[Array], Any],
+) -> None:
+    """Hand over a step that is nothing but its arrays."""
+    if isinstance(step, ClearSum):
+        compiled.clear(written(step.out))
+    elif isinstance(step, Combine):
+        compiled.combine(array(step.values), written(step.out), step.operation, step.divisor)
+    elif isinstance(step, GatherHistory):
+        compiled.gather_history(array(step.rates), array(step.history), step.delays, written(step.out))
+    elif isinstance(step, Reduce):
+        compiled.statistic(array(step.values), written(step.out), step.which)
+    elif isinstance(step, PushHistory):
+        compiled.push(array(step.rates), written(step.history))
+    else:
+        compiled.fill_history(array(step.rates), written(step.history))
+
+
+def _write_project(
+    step: Project,
+    compiled: Any,
+    engine: Callable[[Executor], Any],
+    array: Callable[[Array], Any],
+    written: Callable[[Array], Any],
+) -> None:
+    rates, history = array(step.rates), None if step.history is None else array(step.history)
+    compiled.project(engine(step.executor), rates, history, step.delay, written(step.out), step.accumulate)
 
 
 def _write_update(

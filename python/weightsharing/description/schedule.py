@@ -139,7 +139,7 @@ class GatherHistory:
 
 @dataclass(frozen=True)
 class Reduce:
-    """Compute what equations read of a whole population (`neuron.statistic`).
+    """Compute what equations read of a whole population (`language.evaluation.statistic`).
 
     Attributes
     ----------

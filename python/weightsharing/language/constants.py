@@ -216,7 +216,7 @@ def tell_of_changes(reader: ConstantReader, values: Iterable[object]) -> None:
     """Tell a reader, from now on and as long as it lives, when one of these changes that are constants."""
     for value in values:
         if isinstance(value, Constant):
-            value._readers.add(reader)
+            value._readers.add(reader)  # noqa: SLF001  (of this file, and no name for users)
 
 
 def known_constants() -> dict[str, Constant]:

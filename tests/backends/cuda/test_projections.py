@@ -26,6 +26,8 @@ from strategies.gpu import each_backend
 from weightsharing.backends.cuda import CudaExecutor
 from weightsharing.description.projections import SharedDescription
 
+pytestmark = [pytest.mark.properties, pytest.mark.thread_order]
+
 
 def check(backend, description, positive, accumulate, **case):
     judge = Judge(description, *draw_case(description, positive, **case), case["data"] != "random")

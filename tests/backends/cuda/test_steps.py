@@ -12,6 +12,8 @@ from strategies.backends import ON_GPU, emulated
 from strategies.gpu import Borrowed, chain, each_backend, on_device
 from strategies.processes import run_python
 
+pytestmark = pytest.mark.thread_order
+
 
 @each_backend
 @pytest.mark.parametrize("delays", (0.0, 3.0))

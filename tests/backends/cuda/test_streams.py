@@ -32,8 +32,8 @@ def test_the_emulation_is_no_gpu_for_auto():
 
 def test_auto_takes_a_gpu_for_a_large_step(monkeypatch):
     """As on a machine with a GPU: the module that can be used here stands for it."""
-    monkeypatch.setattr("weightsharing.network.usable_gpus", lambda: ["cuda"])
-    monkeypatch.setattr("weightsharing.network.why_no_gpu", lambda: "")
+    monkeypatch.setattr("weightsharing.simulation.placement.usable_gpus", lambda: ["cuda"])
+    monkeypatch.setattr("weightsharing.simulation.placement.why_no_gpu", lambda: "")
     network = ws.Network()
     with network:
         pre, post = ws.Population((500, 500)), ws.Population((500, 500))

@@ -24,6 +24,8 @@ from weightsharing.backends.cuda import CudaExecutor
 from weightsharing.description.projections import SharedDescription
 from weightsharing.language.expression import parse_psp
 
+pytestmark = [pytest.mark.properties, pytest.mark.thread_order]
+
 
 @st.composite
 def tf32_banks(draw):

@@ -20,6 +20,8 @@ from weightsharing.backends.cuda import CudaExecutor
 from weightsharing.description.projections import PoolingDescription, SharedDescription
 from weightsharing.language.expression import parse_psp
 
+pytestmark = pytest.mark.thread_order
+
 
 # Shapes large enough for the kernels with tiles, and which family must take them.
 def scattered(pre, units):

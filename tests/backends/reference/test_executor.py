@@ -11,6 +11,8 @@ from weightsharing.backends.reference.executor import ReferenceExecutor
 from weightsharing.description.projections import PoolingDescription, SharedDescription
 from weightsharing.language.expression import parse_psp
 
+pytestmark = pytest.mark.python_only
+
 
 def test_batch_and_accumulation():
     executor = shared((4,), (4, 2), [[1, 10], [100, 1000]], bank=True)

@@ -13,6 +13,8 @@ from strategies.reference import RAMP, once, pooling, shared, synapses
 from weightsharing.description.lattice import centres
 from weightsharing.description.projections import OPERATIONS, PADDINGS, SharedDescription
 
+pytestmark = pytest.mark.python_only
+
 # --- Independent loops --------------------------------------------------------------------------------------
 
 REDUCE = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}

@@ -9,6 +9,8 @@ from strategies.reference import INF, NAN, RAMP, once, pooling, shared, synapses
 from weightsharing.description.lattice import centres
 from weightsharing.description.projections import OPERATIONS
 
+pytestmark = pytest.mark.python_only
+
 # --- Operations ---------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ import pytest
 from strategies.reference import RAMP, once, shared
 from weightsharing.description.lattice import axis_centres, centres, locate, tap_offsets
 
+pytestmark = pytest.mark.python_only
+
 
 @pytest.mark.parametrize(
     ("padding", "filtered"),

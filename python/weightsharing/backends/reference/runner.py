@@ -67,17 +67,9 @@ class ReferenceRunner(HostRunner):
         if isinstance(step, ClearSum):
             step.out[...] = 0.0
         elif isinstance(step, Project):
-            rates = step.rates
-            if step.history is not None:
-                rates = step.history[(number - step.delay) % len(step.history)]
-            step.executor.run(rates, step.out, step.accumulate)
+            self._project(step, number)
         elif isinstance(step, Combine):
-            with np.errstate(all="ignore"):
-                if step.operation == "sum":
-                    step.out[...] += step.values / step.out.dtype.type(step.divisor)
-                else:
-                    combine = np.maximum if step.operation == "max" else np.minimum
-                    combine(step.out, step.values, out=step.out)
+            self._combine(step)
         elif isinstance(step, GatherHistory):
             self._gather(step, number)
         elif isinstance(step, Reduce):
@@ -87,11 +79,26 @@ class ReferenceRunner(HostRunner):
             step.neuron.evaluate(step.arrays, self.schedule.dt, number * self.schedule.dt, draw)
         elif isinstance(step, PushHistory):
             step.history[number % len(step.history)] = step.rates
-        elif isinstance(step, FillHistory):
-            if number == 0:
-                step.history[...] = step.rates
+        elif isinstance(step, FillHistory) and number == 0:
+            step.history[...] = step.rates
         elif isinstance(step, SetInput):
             self._show(step.input, step.rates, number)
+
+    @staticmethod
+    def _project(step: Project, number: int) -> None:
+        rates = step.rates
+        if step.history is not None:
+            rates = step.history[(number - step.delay) % len(step.history)]
+        step.executor.run(rates, step.out, step.accumulate)
+
+    @staticmethod
+    def _combine(step: Combine) -> None:
+        with np.errstate(all="ignore"):
+            if step.operation == "sum":
+                step.out[...] += step.values / step.out.dtype.type(step.divisor)
+            else:
+                combine = np.maximum if step.operation == "max" else np.minimum
+                combine(step.out, step.values, out=step.out)
 
     @staticmethod
     def _gather(step: GatherHistory, number: int) -> None:
