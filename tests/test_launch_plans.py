@@ -29,7 +29,7 @@ def test_kernels_fit_the_shared_memory(tmp_path: Path) -> None:
         f"-I{SOURCES}",
         f"-I{SOURCES / 'include'}",
         str(TESTS / "emulation" / "test_launch_plans.cpp"),
-        *(str(SOURCES / "plan" / name) for name in ("launches.cpp", "centres.cpp", "choose.cpp")),
+        *map(str, sorted((SOURCES / "plan").glob("*.cpp"))),
         "-o",
         str(program),
     ]

@@ -5,7 +5,8 @@
 
 #include "bindings/bindings.h"
 #include "bindings/dlpack.h"
-#include "cuda/engine.h"
+#include "cuda/schedule.h"
+#include "cuda/small.h"
 #ifdef WEIGHTSHARING_EMULATED
 #include "streams_for_tests.h"
 #endif
@@ -36,6 +37,7 @@ struct BoundCudaEngine {
   std::map<cuda::Stream, std::shared_ptr<Memory>> changed;  // g(rates) of calls on each stream
   std::vector<std::shared_ptr<Memory>> in_graphs;           // the same, named by graphs of the caller
   std::shared_ptr<Memory> nothing;
+  std::vector<cuda::Launch> list;  // of one call: its memory is kept for the next
 
   // Nothing can be allocated during a capture: the graph takes what an earlier call had, and has it for ever.
   std::shared_ptr<Memory>* changed_in_graph() {
@@ -51,12 +53,15 @@ struct BoundCudaEngine {
     cuda::check_process();
     const cuda::Using use(device);
     const bool capturing = cuda::device_functions().capturing(stream);
-    cuda::RatesOnDevice from;
-    from.rates = rates;
-    from.changed = capturing ? changed_in_graph() : &changed[stream];
-    from.may_allocate = !capturing;
-    std::vector<cuda::Launch> list;
-    engine->append(list, from, out, batch, accumulate);
+    cuda::Call call;
+    call.rates.rates = rates;
+    call.rates.changed = capturing ? changed_in_graph() : &changed[stream];
+    call.rates.may_allocate = !capturing;
+    call.post = out;
+    call.batch = batch;
+    call.accumulate = accumulate;
+    list.clear();
+    engine->append(list, call, cuda::Form::fast);
     cuda::run_launches(list, stream);
   }
 };
