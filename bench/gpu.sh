@@ -116,16 +116,16 @@ import multiprocessing
 import sys
 from importlib.util import find_spec
 
-from weightsharing.backends import cupy, nvrtc
+from weightsharing.backends import device_modules, nvrtc
 
 def compile_one(kernel):
-    headers = cupy.driver_module().kernel_sources()
+    headers = device_modules.driver_module().kernel_sources()
     nvrtc.compile_kernel(nvrtc.find_compiler(), headers, kernel, "", int(sys.argv[1]))
 
 if __name__ == "__main__":
     if not find_spec("cupy"):
         raise SystemExit("CuPy is not installed: nothing to compile")
-    kernels = sorted(set(cupy.driver_module().kernel_expressions().values()))
+    kernels = sorted(set(device_modules.driver_module().kernel_expressions().values()))
     with multiprocessing.get_context("fork").Pool() as pool:
         pool.map(compile_one, kernels, chunksize=1)
     print(len(kernels), "kernels compiled")
@@ -137,10 +137,11 @@ tests() {
   export WEIGHTSHARING_PROGRAMS=interpreted
   # Other libraries than those of the test environment may warn of something: not what is asked here.
   "$python" -m pytest -q -p no:cacheprovider -W default --durations=8 \
-    tests/test_cuda.py tests/test_compiled_programs.py tests/test_device_arrays.py tests/test_backends.py \
-    tests/test_schedule.py tests/test_networks_agree.py tests/test_network.py tests/test_projection.py \
-    tests/test_oracle_annarchy.py tests/test_oracle_torch.py tests/test_neuron.py tests/test_population.py \
-    tests/test_bad_input.py tests/test_benchmarks.py $(ls tests/test_gpu*.py tests/test_cupy*.py tests/test_torch*.py 2>/dev/null)
+    tests/backends/cuda tests/backends/test_compiled_programs.py tests/backends/test_backends.py \
+    tests/backends/test_torch_cuda.py tests/simulation/test_schedule.py tests/simulation/test_networks_agree.py \
+    tests/network/test_network.py tests/projections tests/other_systems/test_annarchy.py \
+    tests/other_systems/test_torch.py tests/language/test_{neuron,equations,differential_equations,divisors}.py \
+    tests/populations/test_population.py tests/benchmarks
 }
 
 benchmarks() {
@@ -156,7 +157,7 @@ sanitize() {
   }
   # What other libraries ask the driver in vain is not an error of ours.
   HYPOTHESIS_PROFILE=sanitize compute-sanitizer --tool "$1" --error-exitcode 99 --report-api-errors no \
-    "$python" -m pytest -q -x -p no:cacheprovider -W default tests/test_cuda.py -k "($2) and not cupy" || status=$?
+    "$python" -m pytest -q -x -p no:cacheprovider -W default tests/backends/cuda/test_{projections,tensor_cores,tiles,steps}.py -k "($2) and not cupy" || status=$?
   refusal=$(grep -iE '^=====.*(not supported|LibraryNotLoaded|terminated before)' "$logs/$1.log" | head -n 1)
   [ -z "$refusal" ] || {
     echo "refused this machine: ${refusal#========= }" >"$logs/$1.verdict"

@@ -1,6 +1,6 @@
 """Compile every kernel instance with NVRTC, and programs, for processors that are not here: no device, no driver.
 
-    python tests/compile_with_nvrtc.py sm_75 sm_90 sm_120
+    python tests/compile_with_nvrtc.py 75 90     or     python tests/compile_with_nvrtc.py all
 
 The package must be importable; NVRTC comes from cuda-bindings or CuPy, with nvidia-cuda-nvrtc. Fails on the first
 kernel that does not compile.
@@ -13,10 +13,10 @@ import sys
 import time
 
 import weightsharing as ws
-from weightsharing.backends.cpu import core_program
-from weightsharing.backends.cupy import driver_module
+from weightsharing.backends.core import core_program
+from weightsharing.backends.device_modules import driver_module
 from weightsharing.backends.nvrtc import OPTIONS, PROGRAM_OPTIONS, find_compiler, source_of
-from weightsharing.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 PSPS = (
     "max(w, pre.r)",
@@ -76,7 +76,8 @@ def compile_for(architecture: str) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ("sm_75", "sm_90", "sm_120"):
-        if not re.fullmatch(r"sm_\d+a?", name):
-            raise SystemExit(f"'{name}' is no architecture; for example sm_90")
-        compile_for(name)
+    names = sys.argv[1:]
+    for name in ("75", "90", "120") if names in ([], ["all"]) else names:
+        if not re.fullmatch(r"\d+a?", name):
+            raise SystemExit(f"'{name}' is no architecture; for example 90")
+        compile_for(f"sm_{name}")

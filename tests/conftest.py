@@ -21,6 +21,9 @@ if os.environ.get("WEIGHTSHARING_CUDA") == "emulated":
     folder = tempfile.TemporaryDirectory()
     os.environ["WEIGHTSHARING_CACHE"] = folder.name
 
+# Asks what can be used, with the settings above.
+from strategies.backends import BACKENDS
+
 # One example may connect, plan and run several backends: slow, and slower under a sanitizer.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 
@@ -30,6 +33,19 @@ _CI = "CI" in os.environ
 settings.register_profile("full", max_examples=250 if _CI else 2000, derandomize=_CI, **_SHARED)
 settings.register_profile("sanitize", max_examples=10, derandomize=True, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    """Each backend that can be used here."""
+    return request.param
+
+
+@pytest.fixture
+def network():
+    """A network that what is created in the test belongs to."""
+    with weightsharing.Network(seed=1) as network:
+        yield network
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@ import pytest
 
 from weightsharing import filters
 
+pytestmark = pytest.mark.python_only
+
 EXTENTS = [(5,), (4,), (3, 6), (7, 1), (2, 3, 4), (3, 3, 2, 5)]
 
 

@@ -68,9 +68,10 @@ std::shared_ptr<BoundDeviceEngine> bind(std::unique_ptr<cuda::Engine> engine, DT
   return bound;
 }
 
-std::shared_ptr<BoundDeviceEngine> shared(const SharedGeometry& g, const std::string& operation,
-                                          double padding_value, const Psp& psp, const std::string& dtype,
-                                          const std::string& algorithm, int device) {
+std::shared_ptr<BoundDeviceEngine> shared_engine(const SharedGeometry& g, const std::string& operation,
+                                                 double padding_value, const Psp& psp,
+                                                 const std::string& dtype, const std::string& algorithm,
+                                                 int device) {
   const EngineOptions options{dtype_of(dtype), algorithm_from(algorithm), 0};
   std::vector<Index> weights;
   for (Index f = 0; f < g.filters; ++f) weights.push_back(g.taps(f));
@@ -79,23 +80,23 @@ std::shared_ptr<BoundDeviceEngine> shared(const SharedGeometry& g, const std::st
               volume(g.pre, "pre"), volume(g.post, "post"), std::move(weights), on);
 }
 
-std::shared_ptr<BoundDeviceEngine> pooling(const PoolingGeometry& g, const std::string& operation,
-                                           const Psp& psp, const std::string& dtype, int device) {
+std::shared_ptr<BoundDeviceEngine> pooling_engine(const PoolingGeometry& g, const std::string& operation,
+                                                  const Psp& psp, const std::string& dtype, int device) {
   const EngineOptions options{dtype_of(dtype), Algorithm::automatic, 0};
   const int on = checked_device(device);
   return bind(cuda::make_engine(g, operation_from(operation), psp, options, on), options.dtype,
               volume(g.pre, "pre"), volume(g.post, "post"), {}, on);
 }
 
-std::shared_ptr<BoundDeviceEngine> synapses(const SynapsesGeometry& g, const std::string& operation,
-                                            const Psp& psp, const std::string& dtype, int device) {
+std::shared_ptr<BoundDeviceEngine> synapses_engine(const SynapsesGeometry& g, const std::string& operation,
+                                                   const Psp& psp, const std::string& dtype, int device) {
   const EngineOptions options{dtype_of(dtype), Algorithm::automatic, 0};
   const int on = checked_device(device);
   return bind(cuda::make_engine(g, operation_from(operation), psp, options, on), options.dtype, g.pre, g.post,
               {static_cast<Index>(g.column.size())}, on);
 }
 
-void run(BoundDeviceEngine& e, const DeviceArray& rates, DeviceArray& out, bool accumulate) {
+void run_and_wait(BoundDeviceEngine& e, const DeviceArray& rates, DeviceArray& out, bool accumulate) {
   if (rates.dtype != e.dtype || out.dtype != e.dtype)
     throw py::type_error("rates or out has the wrong dtype");
   const Index batch = e.batch_of(rates, out);
@@ -110,12 +111,13 @@ void run(BoundDeviceEngine& e, const DeviceArray& rates, DeviceArray& out, bool 
 void register_device_engine(py::module_& m) {
   py::class_<BoundDeviceEngine, std::shared_ptr<BoundDeviceEngine>>(m, "Engine",
                                                                     "A connected projection on a device.")
-      .def_static("shared", &shared, "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a, "dtype"_a,
-                  "algorithm"_a = "auto", "device"_a = 0)
-      .def_static("pooling", &pooling, "geometry"_a, "operation"_a, "psp"_a, "dtype"_a, "device"_a = 0)
-      .def_static("synapses", &synapses, "geometry"_a, "operation"_a, "psp"_a, "dtype"_a, "device"_a = 0)
+      .def_static("shared", &shared_engine, "geometry"_a, "operation"_a, "padding_value"_a, "psp"_a,
+                  "dtype"_a, "algorithm"_a = "auto", "device"_a = 0)
+      .def_static("pooling", &pooling_engine, "geometry"_a, "operation"_a, "psp"_a, "dtype"_a, "device"_a = 0)
+      .def_static("synapses", &synapses_engine, "geometry"_a, "operation"_a, "psp"_a, "dtype"_a,
+                  "device"_a = 0)
       .def("set_weights", &BoundDeviceEngine::set_weights, "weights"_a)
-      .def("run", &run, "rates"_a, "out"_a, "accumulate"_a = false)
+      .def("run", &run_and_wait, "rates"_a, "out"_a, "accumulate"_a = false)
       .def(
           "run_at",
           [](BoundDeviceEngine& e, std::uintptr_t rates, std::uintptr_t out, Index batch, bool accumulate,

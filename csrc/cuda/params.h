@@ -15,14 +15,6 @@ namespace weightsharing::cuda {
 
 // Numbers of include/weightsharing/projection.h.
 enum Reduction : int32_t { reduce_sum, reduce_max, reduce_min, reduce_mean };
-enum Outside : int32_t {
-  outside_constant,
-  outside_border,
-  outside_reflect,
-  outside_wrap,
-  outside_ignore,
-  outside_valid
-};
 
 // Bytecode in global memory; run by every thread for its own unit, slots in local memory.
 template <class T>

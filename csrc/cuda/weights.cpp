@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "plan/factorise.h"
+#include "plan/lowrank.h"
 
 namespace weightsharing::cuda {
 

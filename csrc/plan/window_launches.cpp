@@ -5,7 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
-#include "plan/choose.h"
+#include "plan/filters.h"
 #include "plan/levels.h"
 
 namespace weightsharing::plan {

@@ -1,0 +1,114 @@
+"""The repository itself: sizes of files, stubs, targets of make and settings are what the pages say."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from strategies.folders import REPOSITORY
+from weightsharing import _core
+
+pytestmark = pytest.mark.python_only
+
+MOST_LINES = 500
+# Files that are longer, and why. A file is divided, or its line removed when it is short enough: nothing is added.
+LONGER: dict[str, str] = {
+    "csrc/bindings/bind_cuda.cpp": "to be divided by engine",
+    "csrc/cuda/schedule.cpp": "to be divided by engine",
+}
+
+PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
+    REPOSITORY.glob("docs/*.md")
+)
+SETTINGS = REPOSITORY / "docs" / "settings.md"
+SOURCES = {".py", ".pyi", ".h", ".cpp", ".cuh", ".cu", ".def", ".sh"}
+
+
+def files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        for file in sorted((REPOSITORY / folder).rglob("*")):
+            if file.suffix in SOURCES and "__pycache__" not in file.parts:
+                yield file
+
+
+def test_files_are_short() -> None:
+    lengths = {
+        str(file.relative_to(REPOSITORY)): len(file.read_text().splitlines())
+        for file in files("python", "csrc", "tests")
+    }
+    longer = {name for name, lines in lengths.items() if lines > MOST_LINES}
+    assert longer - LONGER.keys() == set(), f"more than {MOST_LINES} lines: divide them by topic"
+    assert LONGER.keys() - longer == set(), "short enough, or gone: take them out of LONGER"
+
+
+def members(body: list[ast.stmt]) -> set[str]:
+    """Public names that a module or class of a stub defines."""
+    names = set()
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            names.add(statement.target.id)
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_the_stub_names_what_the_module_has() -> None:
+    stub = ast.parse((REPOSITORY / "python" / "weightsharing" / "_core.pyi").read_text())
+    assert members(stub.body) == {name for name in vars(_core) if not name.startswith("_")}
+    for each in stub.body:
+        if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
+            there = {name for name in vars(getattr(_core, each.name)) if not name.startswith("_")}
+            assert members(each.body) == there, each.name
+
+
+def targets() -> set[str]:
+    """What the Makefile offers."""
+    phony = re.search(r"^\.PHONY: (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    return set(phony.group(1).split())
+
+
+def test_targets_of_make_are_there() -> None:
+    for page in PAGES:
+        # In code: an indented line, or between backquotes.
+        for target in re.findall(r"(?:^    |`)make ([a-z-]+)", page.read_text(), re.MULTILINE):
+            assert target in targets(), f"{page.name} names make {target}"
+
+
+def test_make_help_lists_all_targets() -> None:
+    listed = re.findall(r'@echo "make ([a-z-]+) ', (REPOSITORY / "Makefile").read_text())
+    assert sorted(listed) == sorted(targets() - {"help"})
+
+
+def documented(section: str) -> set[str]:
+    """What the first column of the table in a section of the page of settings names."""
+    text = SETTINGS.read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `(\w+)=", text, re.MULTILINE))
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.startswith("WEIGHTSHARING_")}
+
+
+def test_environment_variables_are_documented() -> None:
+    reading = re.compile(
+        r'(?:getenv\(|environ\.get\(|environ\[)\s*"(WEIGHTSHARING_\w+)"(?!\] =)|"(WEIGHTSHARING_\w+)" in os\.environ'
+    )
+    read = set()
+    for file in files("python", "csrc", "tests", "bench"):
+        for names in reading.findall(file.read_text()):
+            read |= set(names) - {""}
+    assert ours(documented("Environment variables")) == read
+
+
+def test_options_of_the_build_are_documented() -> None:
+    options = set()
+    for file in [REPOSITORY / "CMakeLists.txt", *(REPOSITORY / "csrc").rglob("CMakeLists.txt")]:
+        text = file.read_text()
+        options |= set(re.findall(r"^option\((\w+)", text, re.MULTILINE))
+        options |= set(re.findall(r"^set\((\w+) .*CACHE", text, re.MULTILINE))
+    assert ours(documented("Options of the build")) == options
