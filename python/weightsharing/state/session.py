@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from threading import RLock
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class Session:
     def __init__(self) -> None:
         self.default = Assembly(is_default=True)
         self.make_holder: Callable[[Assembly], object] = _no_holder
+        self._making = RLock()
         self._entered: ContextVar[tuple[Assembly, ...]] = ContextVar("weightsharing_networks", default=())
 
     def current(self) -> Assembly:
@@ -51,9 +53,11 @@ class Session:
         self.default = Assembly(is_default=True)
 
     def holder(self, assembly: Assembly) -> object:
-        """Return the `Network` that people hold of an assembly."""
+        """Return the `Network` that people hold of an assembly, the same to all threads."""
         if assembly.holder is None:
-            assembly.holder = self.make_holder(assembly)
+            with self._making:
+                if assembly.holder is None:
+                    assembly.holder = self.make_holder(assembly)
         return assembly.holder
 
 
