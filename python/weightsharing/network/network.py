@@ -133,10 +133,10 @@ class Network(Building, Running):
 
     def _hold(self, assembly: Assembly) -> None:
         """Become what people hold of an assembly."""
-        assembly.holder = self
         self._assembly = assembly
         self._callbacks = Callbacks()
         self._simulation = None
+        assembly.holder = self  # other threads may see it from here on
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(getattr(Network, name, None), property):

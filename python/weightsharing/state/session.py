@@ -53,10 +53,11 @@ class Session:
         self.default = Assembly(is_default=True)
 
     def holder(self, assembly: Assembly) -> object:
-        """Return the `Network` that people hold of an assembly."""
-        with self._making:  # two threads get the same one
-            if assembly.holder is None:
-                assembly.holder = self.make_holder(assembly)
+        """Return the `Network` that people hold of an assembly, the same to all threads."""
+        if assembly.holder is None:
+            with self._making:
+                if assembly.holder is None:
+                    assembly.holder = self.make_holder(assembly)
         return assembly.holder
 
 
