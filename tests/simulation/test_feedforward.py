@@ -1,6 +1,7 @@
 """Feedforward networks: no latency within a step, delays, cycles, time axes, whatever the order of creation."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def test_a_chain_has_no_latency_in_any_order_of_creation(order, backend):
 
 def test_a_long_chain(backend):
     net = network()
-    layers = [ws.MoviePopulation(1, network=net), *(net.create(1, LINEAR) for _ in range(1500))]
+    number = sys.getrecursionlimit() + 100  # what calls itself for each layer fails
+    layers = [ws.MoviePopulation(1, network=net), *(net.create(1, LINEAR) for _ in range(number))]
     for pre, post in zip(reversed(layers[:-1]), reversed(layers[1:]), strict=True):
         one_to_one(pre, post)
     net.compile(backend)
@@ -293,7 +295,7 @@ def test_long_time_axes_are_summed_in_parts(operation, backend):
     for target in ("exc", "exc"):  # the second one adds to the first
         ws.Convolution(movie, post, target, operation=operation).connect_filter(weights, time_axis=True)
     net.compile(backend)
-    shown = np.random.default_rng(9).integers(-9, 10, (90, 1, 1)).astype(float)
+    shown = np.random.default_rng(9).integers(-9, 10, (75, 1, 1)).astype(float)
     expected = 2 * reduced(shown, np.zeros((69, 1, 1)), weights, operation)
     np.testing.assert_allclose(net.run(shown, output=post), expected, rtol=1e-14, atol=1e-13)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
+from ..checks.halves import half_of
 from ..checks.porting import ported
 from ..description.neuron import Neuron
 from ..population.model import Model
@@ -12,9 +13,11 @@ from ..population.population import Population, PopulationView
 from ..projection.base import BaseProjection
 from ..projection.synapses import Projection, Synapse
 from ..state.assembly import Assembly
+from ..state.session import session
 from .monitors import Monitor
 
 
+@half_of("Network")
 class Building(Model):
     """The half of `Network` that adds members and finds them."""
 
@@ -207,7 +210,7 @@ class Building(Model):
 
 def check_member(assembly: Assembly, population: Population) -> None:
     """Raise ValueError unless a population belongs to the network."""
-    if population._assembly is not assembly:
+    if population.network is not session.holder(assembly):
         raise ValueError(f"{population!r} belongs to another network; create it in this one.")
 
 

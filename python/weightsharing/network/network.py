@@ -126,7 +126,10 @@ class Network(Building, Running):
             first_trial=first_trial,
             check_finite=check_finite,
         )
-        self._hold(Assembly(context))
+        # Called again, it is still the network of enclosing `with` blocks.
+        assembly = self._assembly if is_ready(self) else Assembly(context)
+        assembly.context = context
+        self._hold(assembly)
 
     def _hold(self, assembly: Assembly) -> None:
         """Become what people hold of an assembly."""

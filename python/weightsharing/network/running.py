@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends.targets import checked_target
 from ..checks.errors import StateError
+from ..checks.halves import half_of
 from ..checks.numbers import finite_number, positive_number
 from ..checks.porting import ported
 from ..checks.times import whole_steps
@@ -27,6 +28,7 @@ from .building import check_member
 F = TypeVar("F", bound=Callable[[int], Any])
 
 
+@half_of("Network")
 class Running(Model):
     """The half of `Network` that compiles and runs it."""
 

@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..checks.errors import NotCopyable
+from ..checks.halves import half_of
 from ..checks.numbers import finite_number, whole_number
 from ..checks.shapes import Shape
 from ..state.units import Units
 
 
+@half_of("Population")
 class Grid(NotCopyable):
     """Units on a grid of 1 to 4 dimensions, C order: the last axis is the fastest."""
 
@@ -45,7 +47,7 @@ class Grid(NotCopyable):
         return self._units.name
 
     def __repr__(self) -> str:
-        return repr(self._units)
+        return self._units.spelled()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise TypeError(f"{self!r} is no array; read one of its values, such as .r.")

@@ -7,11 +7,13 @@ from typing import Any, cast
 import numpy as np
 
 from ..checks.errors import NotCopyable
+from ..checks.halves import half_of
 from ..description.histories import UpdateOrder
 from ..state.assembly import Assembly
 from ..state.session import session
 
 
+@half_of("Network")
 class Model(NotCopyable):
     """The settings of a network, and its time.
 

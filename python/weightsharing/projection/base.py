@@ -166,7 +166,7 @@ class BaseProjection(NotCopyable):
         return self._link.connection is not None
 
     def __repr__(self) -> str:
-        return repr(self._link)
+        return self._link.spelled()
 
     @property
     def n_weights(self) -> int:

@@ -47,7 +47,8 @@ class Link:
     executors
         What computes it.
     handle
-        What people hold. It is kept here so that it lives as long as the network; nothing here looks into it.
+        What people hold. It is kept here so that it lives as long as the network; nothing here asks it for more
+        than its repr.
     """
 
     def __init__(
@@ -72,6 +73,11 @@ class Link:
         self._asked = Target(), Target(), Target()
 
     def __repr__(self) -> str:
+        """As people see it, whose class may have another one than `spelled`."""
+        return self.spelled() if self.handle is None else repr(self.handle)
+
+    def spelled(self) -> str:
+        """Return what messages call it."""
         state = "" if self.connection is not None else ", not connected"
         return f"<{self.kind} {self.pre.name} -> {self.post.name} ({self.target!r}{state})>"
 

@@ -45,7 +45,8 @@ class Units:
     shown
         What a timed input shows, None for other populations.
     handle
-        What people hold. It is kept here so that it lives as long as the network; nothing here looks into it.
+        What people hold. It is kept here so that it lives as long as the network; nothing here asks it for more
+        than its repr.
     """
 
     def __init__(
@@ -70,6 +71,11 @@ class Units:
         self._assigned: set[str] = set()
 
     def __repr__(self) -> str:
+        """As people see them, whose class may have another one than `spelled`."""
+        return self.spelled() if self.handle is None else repr(self.handle)
+
+    def spelled(self) -> str:
+        """Return what messages call them."""
         return f"<{self.kind} {self.name!r} {self.geometry} {self.dtype}>"
 
     @property
