@@ -257,15 +257,17 @@ def largest_terms(description, rates, weights):
 
 def draw_numbers(generator, shape, dtype, positive, specials, data="random"):
     """Numbers of one kind of `DATA`; NaN, infinities and zeros among them with `specials`."""
-    values = generator.normal(size=shape)
-    size, value = values.size, generator.uniform(0.1, 2.0)
+    if data == "random":
+        values = generator.normal(size=shape)
+    else:
+        values, value = np.empty(shape), generator.uniform(0.1, 2.0)
     if data == "constant":
         values[...] = value
     elif data == "ramp":
-        values = np.linspace(value, generator.uniform(-2.0, 2.0), size).reshape(shape)
-    elif data == "one large" and size:
+        values = np.linspace(value, generator.uniform(-2.0, 2.0), values.size).reshape(shape)
+    elif data == "one large" and values.size:
         values[...] = 2.0 ** -generator.uniform(1, 1.5 * np.finfo(dtype).nmant)
-        values.flat[generator.integers(size)] = value
+        values.flat[generator.integers(values.size)] = value
     if positive:
         values = np.abs(values)
     if specials and values.size:
