@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import weightsharing
 from strategies.folders import REPOSITORY
 from weightsharing import _core
 
@@ -17,10 +18,7 @@ pytestmark = pytest.mark.python_only
 
 MOST_LINES = 500
 # Files that are longer, and why. A file is divided, or its line removed when it is short enough: nothing is added.
-LONGER: dict[str, str] = {
-    "csrc/bindings/bind_cuda.cpp": "to be divided by engine",
-    "csrc/cuda/schedule.cpp": "to be divided by engine",
-}
+LONGER: dict[str, str] = {}
 
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
     REPOSITORY.glob("docs/*.md")
@@ -123,3 +121,71 @@ def test_the_source_distribution_is_complete(tmp_path: Path, monkeypatch: pytest
     made_from = {str(file.relative_to(REPOSITORY)) for file in files("python", "csrc", "tests/emulation")}
     assert made_from | {"CMakeLists.txt", "csrc/cuda/CMakeLists.txt", "cmake/embed_kernels.cmake"} <= names
     assert not [name for name in names if name.startswith(("build/", ".venv"))]
+
+
+PACKAGE = REPOSITORY / "python" / "weightsharing"
+# The compiled modules, and who may import or load them.
+DOORS = {
+    "_core": "backends/core.py",
+    "_cuda": "backends/device_modules.py",
+    "_cupy": "backends/device_modules.py",
+}
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    """Every file of the package, by its path in it."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        yield str(file.relative_to(PACKAGE)), ast.parse(file.read_text())
+
+
+def test_compiled_modules_have_one_door() -> None:
+    found = {
+        (module, path)
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        for module in DOORS
+        if (isinstance(node, ast.ImportFrom) and module in {alias.name for alias in node.names})
+        or (isinstance(node, ast.ImportFrom) and node.module == f"weightsharing.{module}")
+        or (
+            isinstance(node, ast.Constant)
+            and node.value in (module, f"{module}_emulated", f"weightsharing.{module}")
+        )
+    }
+    assert found == set(DOORS.items())
+
+
+def test_only_backends_ask_for_the_class_of_a_backend() -> None:
+    own = {
+        node.name
+        for path, tree in trees()
+        if path.startswith("backends/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("Executor", "Runner"))
+    }
+    assert "CudaRunner" in own
+    asked = {
+        (path, name.id)
+        for path, tree in trees()
+        if not path.startswith("backends/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance"
+        for name in ast.walk(node.args[1])
+        if isinstance(name, ast.Name) and name.id in own
+    }
+    assert asked == set()
+
+
+def test_folders_say_nothing_by_themselves() -> None:
+    """An ``__init__.py`` below the top is empty, or a docstring and a list of names."""
+    for path, tree in trees():
+        if path.endswith("/__init__.py"):
+            for node in tree.body:
+                text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+                assert text or isinstance(node, ast.ImportFrom | ast.Assign), (path, ast.unparse(node))
+
+
+def test_no_folder_has_the_name_of_a_public_function() -> None:
+    """Importing it would replace the function, except where the package takes the function first."""
+    folders = {folder.name for folder in PACKAGE.iterdir() if folder.is_dir()}
+    assert folders & set(weightsharing.__all__) == {"backends", "temporal"}
+    assert callable(weightsharing.backends)  # and `temporal` is the folder itself

@@ -2,11 +2,19 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "primitives/padding.h"
 #include "weightsharing/engine.h"
 #include "weightsharing/projection.h"
 
 namespace weightsharing {
 namespace {
+
+// Engines hand a Padding to kernels as the number of an Outside.
+template <Padding padding, Outside outside>
+constexpr bool same = static_cast<int>(padding) == static_cast<int>(outside);
+static_assert(same<Padding::constant, outside_constant> && same<Padding::border, outside_border> &&
+              same<Padding::reflect, outside_reflect> && same<Padding::wrap, outside_wrap> &&
+              same<Padding::ignore, outside_ignore> && same<Padding::valid, outside_valid>);
 
 [[noreturn]] void refuse(const std::string& message) { throw std::invalid_argument(message); }
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from weightsharing.backends.reference.executor import ReferenceExecutor
 from weightsharing.description.lattice import centres
+from weightsharing.description.projections import PADDINGS as NAMED_PADDINGS
 from weightsharing.description.projections import PoolingDescription, SharedDescription, SynapsesDescription
 from weightsharing.language.expression import parse_psp
 
 OPERATIONS = ("sum", "max", "min", "mean")
-PADDINGS = (0.0, 0.0, 1.5, -0.75, "border", "reflect", "wrap", "ignore", "valid")
+PADDINGS = (0.0, 0.0, 1.5, -0.75, *NAMED_PADDINGS)
 # Text, and whether the rates must be positive.
 PSPS = (
     ("w*pre.r", False),
