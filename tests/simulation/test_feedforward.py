@@ -1,7 +1,6 @@
 """Feedforward networks: no latency within a step, delays, cycles, time axes, whatever the order of creation."""
 
 import itertools
-
 import sys
 
 import numpy as np
