@@ -289,8 +289,8 @@ def row(work, quartiles):
 
 
 def table(rows):
-    yield f"| workload | {OURS}, ms | {', ms | '.join(LIBRARIES)}, ms | ours / best rival |"
-    yield "|---|" + "---|" * (len(LIBRARIES) + 2)
+    yield f"| workload | {OURS}, ms | {', ms | '.join(LIBRARIES)}, ms | ratio to the best other | fastest |"
+    yield "|---|" + "---|" * (len(LIBRARIES) + 3)
     for one in rows:
         cells = [
             f"{one['engines'][OURS]['ms']:.3g} ({one['family']}, ±{one['engines'][OURS]['spread'] / 2:.0%})"
@@ -301,6 +301,7 @@ def table(rows):
             _, _, variant = engine.partition(": ")
             cells.append("-" if ms is None else f"{ms:.3g}" + (f" ({variant})" if variant else ""))
         cells.append("-" if one["ratio"] is None else f"{one['ratio']:.2f}")
+        cells.append(min(one["engines"], key=lambda engine: one["engines"][engine]["ms"]).split(":")[0])
         yield f"| {one['workload']} | {' | '.join(cells)} |"
 
 

@@ -116,16 +116,16 @@ import multiprocessing
 import sys
 from importlib.util import find_spec
 
-from weightsharing.backends import cupy, nvrtc
+from weightsharing.backends import device_modules, nvrtc
 
 def compile_one(kernel):
-    headers = cupy.driver_module().kernel_sources()
+    headers = device_modules.driver_module().kernel_sources()
     nvrtc.compile_kernel(nvrtc.find_compiler(), headers, kernel, "", int(sys.argv[1]))
 
 if __name__ == "__main__":
     if not find_spec("cupy"):
         raise SystemExit("CuPy is not installed: nothing to compile")
-    kernels = sorted(set(cupy.driver_module().kernel_expressions().values()))
+    kernels = sorted(set(device_modules.driver_module().kernel_expressions().values()))
     with multiprocessing.get_context("fork").Pool() as pool:
         pool.map(compile_one, kernels, chunksize=1)
     print(len(kernels), "kernels compiled")

@@ -1,13 +1,14 @@
-"""One layer of a convolutional network, drawn: four filters, rectification, 2x2 max pooling.
+"""One layer of a convolutional network: four filters, rectification, 2x2 max pooling.
 
-The exercise that many courses on convolutional networks begin with. One pattern, dark on the left and bright on
-the right, gives four filters: vertical edges, the same inverted, horizontal edges, the same inverted. A
-photograph goes through them; whatever is negative becomes 0; of every 2x2 units the largest is kept.
+Many courses on convolutional networks begin with this exercise. One pattern, dark on the left and bright on
+the right, gives four filters: vertical edges, horizontal edges, and both inverted. A photograph is filtered,
+negative values become 0, and of every 2x2 units the largest is kept.
 
     python examples/conv_relu_maxpool.py [output.png]
 
-The convolution and the rectification are one population here: its neuron reads ``sum(exc)``, what the filters
-sent, and bounds it. In a feedforward network the whole chain takes one step. It runs in about two seconds.
+The convolution and the rectification are one population: its neuron reads the sum of what the filters send,
+``sum(exc)``, and bounds it from below. The network is feedforward, so the whole chain takes one step. The
+script runs in about two seconds.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""The image pipeline on a photograph: run on every backend, checked, timed, drawn.
+"""A photograph, pooled, smoothed and filtered: on every backend, checked, timed and drawn.
 
-photograph (600, 510, 3) -> mean-pooling -> (60, 51, 3) -> box filter per channel -> bank of colour filters
+    photograph (600, 510, 3) -> mean-pooling -> (60, 51, 3) -> box filter per channel -> bank of colour filters
 
     python examples/demo.py
 
-writes demo.png in the folder above this file. Fails if a result is off by more than the tolerance.
+writes demo.png in the folder above this file. The script fails if a result is off by more than the tolerance.
 """
 
 import statistics

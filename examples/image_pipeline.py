@@ -1,7 +1,7 @@
 """The "Convolutions and pooling" example of the ANNarchy documentation, with other imports.
 
-An image is reduced by mean-pooling, smoothed by a box filter per colour channel, and seen by a bank of red,
-green and blue filters. Writes image_pipeline.png beside this file.
+An image is reduced by mean-pooling, smoothed by a box filter per colour channel, and filtered by a bank of red,
+green and blue filters. The script writes image_pipeline.png beside this file.
 
     python examples/image_pipeline.py [photograph]
 """

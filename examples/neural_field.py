@@ -1,14 +1,14 @@
-"""A dynamic neural field that keeps its eye on one moving spot among distractors and noise.
+"""A dynamic neural field that follows one moving spot among distractors and noise.
 
-A field of 100 x 100 leaky units (Amari, 1977) sees a spot that moves in a circle. Every 50 ms three more spots,
-as bright and as large, jump to other places, and each unit sees noise of its own. The units excite their
-neighbours and inhibit all others, so one bubble of activity wins; it follows the spot it began with,
-because the others jump and this one moves (Rougier and Vitay, 2006).
+A field of 100 x 100 leaky units (Amari, 1977) has a spot as input that moves in a circle. Three more spots, as
+bright and as large, jump to other places every 50 ms. Each unit receives noise of its own. The units excite their
+neighbours and inhibit all others, so that one bubble of activity wins. It follows the spot it began with,
+because that one moves and the others jump (Rougier and Vitay, 2006).
 
     python examples/neural_field.py [output.png]
 
-The lateral weights are one difference of Gaussians as large as the field, 99 x 99 weights shared by 10 000 units,
-and the field is a torus. Stored one by one they would be 98 million. 400 ms take a few seconds.
+The lateral weights are one difference of Gaussians: 99 x 99 weights, shared by 10 000 units. Stored one by one
+they would be 98 million. The field is a torus. 400 ms of simulation take a few seconds.
 """
 
 import sys

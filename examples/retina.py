@@ -1,17 +1,17 @@
-"""A retina in four stages that watches gratings drift by: what it passes on, and what it knows of direction.
+"""A retina in four stages, and its responses to drifting gratings.
 
     light -> receptors -> bipolar cells -> ON and OFF cells
                       \\-> direction-selective cells
 
-Receptors are slow: they follow the light with a time constant. Bipolar cells compare a quick centre with a wide
-and slower surround, one filter in space and time. ON and OFF cells transmit the positive and the negative half.
-Direction-selective cells have filters that move. All of it up to the half-waves is linear, so the response to a
-grating is a grating whose amplitude and phase are known: the Fourier transform of the weights.
+Receptors follow the light with a time constant. Bipolar cells compare a quick centre with a wide and slower
+surround, by one filter in space and time. ON and OFF cells transmit the positive and the negative half.
+Direction-selective cells have filters that move. All stages before the halves are taken are linear. So the
+response to a grating is a grating whose amplitude and phase are known from the Fourier transform of the weights.
 
     python examples/retina.py [output.png]
 
 Fourteen gratings are shown at once, one in each trial of a batch. The network is feedforward: the light of a step
-passes all stages in that step, which the phases would betray if it did not. It takes a few seconds.
+passes all stages in that step. The phases would show it if it did not. The script takes a few seconds.
 """
 
 import sys

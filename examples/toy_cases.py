@@ -2,7 +2,7 @@
 
     python examples/toy_cases.py [output.png]
 
-Each case prints what comes out beside what must come out. It takes about a second, most of it for the picture.
+Each case prints its result beside the expected one. The script takes about a second, most of it for the picture.
 """
 
 import sys

@@ -1,14 +1,15 @@
-"""Simple and complex cells of visual cortex, as S1 and C1 of HMAX, that look at a photograph.
+"""Simple and complex cells of visual cortex, as S1 and C1 of HMAX, and their responses to a photograph.
 
-Simple cells compare the picture with Gabor filters: 4 orientations at 4 scales, each scale in a filter of the
-extent it needs, one bank. A complex cell takes the largest response of the simple cells of one filter within
-16 x 16 positions, and its neighbours overlap by half (Riesenhuber and Poggio, 1999). So it knows the orientation
-better than the place: where the picture moves by a few pixels, simple cells change a lot, complex cells little,
-up to some quarter of their field. (HMAX also pools over neighbouring scales and normalises what S1 sees.)
+Simple cells filter the picture with one bank of Gabor filters: 4 orientations at 4 scales, where each scale has
+a filter of the extent it needs. A complex cell takes the largest response of the simple cells of one filter
+within 16 x 16 positions. Its neighbours overlap by half (Riesenhuber and Poggio, 1999). So it represents the
+orientation better than the place: when the picture moves by a few pixels, simple cells change a lot, complex
+cells little, up to about a quarter of their field. (HMAX also pools over neighbouring scales and normalises the
+input of S1.)
 
     python examples/visual_cortex.py [output.png]
 
-A batch of seven trials sees the photograph moved by 0 to 12 pixels. It takes a few seconds.
+In a batch of seven trials the photograph is moved by 0 to 12 pixels. The script takes a few seconds.
 """
 
 import sys

@@ -13,10 +13,10 @@ import sys
 import time
 
 import weightsharing as ws
-from weightsharing.backends.cpu import core_program
-from weightsharing.backends.cupy import driver_module
+from weightsharing.backends.core import core_program
+from weightsharing.backends.device_modules import driver_module
 from weightsharing.backends.nvrtc import OPTIONS, PROGRAM_OPTIONS, find_compiler, source_of
-from weightsharing.expressions import parse_psp
+from weightsharing.language.expression import parse_psp
 
 PSPS = (
     "max(w, pre.r)",

@@ -5,27 +5,6 @@ namespace weightsharing::bindings {
 
 using namespace pybind11::literals;
 
-DType dtype_of(const std::string& name) {
-  if (name == "float32") return DType::float32;
-  if (name == "float64") return DType::float64;
-  throw py::value_error("dtype '" + name + "': expected 'float32' or 'float64'");
-}
-
-const void* readable(const py::array& array, DType dtype, const char* name) {
-  const bool right = dtype == DType::float32 ? py::isinstance<py::array_t<float>>(array)
-                                             : py::isinstance<py::array_t<double>>(array);
-  if (!right) throw py::type_error(std::string(name) + " has the wrong dtype");
-  if (!(array.flags() & py::array::c_style))
-    throw py::value_error(std::string(name) + " is not C-contiguous");
-  return array.data();
-}
-
-void* writable(py::array& array, DType dtype, const char* name) {
-  readable(array, dtype, name);
-  if (!array.writeable()) throw py::value_error(std::string(name) + " is read-only");
-  return array.mutable_data();
-}
-
 namespace {
 
 // Trials of an array of `elements` each; the engine knows sizes only, shapes were checked in Python.
@@ -129,13 +108,7 @@ void register_engine(py::module_& m) {
             e.engine->run(from, to, batch, accumulate);
           },
           "rates"_a, "out"_a, "accumulate"_a = false)
-      .def("describe", [](const BoundEngine& e) {
-        py::dict lines;
-        for (const auto& [name, value] : e.engine->describe()) lines[py::str(name)] = value;
-        lines["flops"] = e.engine->flops();
-        lines["bytes"] = e.engine->bytes();
-        return lines;
-      });
+      .def("describe", [](const BoundEngine& e) { return described(*e.engine); });
 }
 
 }  // namespace weightsharing::bindings

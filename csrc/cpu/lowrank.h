@@ -68,7 +68,7 @@ void lowrank(const WindowParameters<T>& w, const Task<T>& task) {
       boxes *= units;
       step = run;
     }
-    const Taps<T> columns{w.column_taps, w.column_offset, factor[3] ? factor[3] : one};
+    const Taps<T> columns{w.column_taps, w.tap_offset, factor[3] ? factor[3] : one};
     tiles<T, reduce_sum, false>(columns, from, step, term ? part : total, length, boxes, n);
     if (term)
       for (Index x = 0; x < boxes * length; ++x) total[x] += part[x];

@@ -4,30 +4,10 @@
 #pragma once
 
 #include "cpu/program.h"
+#include "primitives/padding.h"
 
 namespace weightsharing::cpu::WEIGHTSHARING_ISA {
 namespace {
-
-// Index of the pre element that stands for coordinate u, or -1 when that is the padding value.
-inline Index place(Index u, Index n, int outside) {
-  if (u >= 0 && u < n) return u;
-  switch (outside) {
-    case outside_border:
-      return u < 0 ? 0 : n - 1;
-    case outside_wrap:
-      u %= n;
-      return u < 0 ? u + n : u;
-    case outside_reflect: {
-      if (n == 1) return 0;
-      const Index period = 2 * (n - 1);
-      u %= period;
-      if (u < 0) u += period;
-      return u < n ? u : period - u;
-    }
-    default:
-      return -1;
-  }
-}
 
 inline Index row_coordinate(const StripAxis& a, Index row) {
   return a.compact ? a.offset + a.stride * (row / a.taps) + a.dilation * (row % a.taps) : a.offset + row;

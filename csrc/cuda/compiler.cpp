@@ -51,7 +51,7 @@ void set_compiler(Compiler compiler, bool programs) {
 
 bool compiles_programs() {
   const std::lock_guard<std::mutex> lock(state().mutex);
-  return state().compiler && state().programs && device_functions().load_kernel;
+  return state().compiler && state().programs && device_functions().loads_kernels();
 }
 
 const Kernel& compiled_kernel(const std::string& name, const std::string& program) {
@@ -72,8 +72,7 @@ const Kernel& compiled_kernel(const std::string& name, const std::string& progra
   const std::lock_guard<std::mutex> lock(state().mutex);
   const auto found = state().kernels.find(key);
   if (found != state().kernels.end()) return found->second;
-  const Kernel kernel{instance.name, device.load_kernel(code.code, code.entry), instance.parameter_bytes,
-                      !program.empty()};
+  const Kernel kernel{instance.name, device.load_kernel(code.code, code.entry), instance.parameter_bytes};
   return state().kernels.emplace(key, kernel).first->second;
 }
 

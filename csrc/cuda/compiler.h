@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "cuda/device_functions.h"
+#include "cuda/launch.h"
 
 namespace weightsharing::cuda {
 

@@ -1,8 +1,9 @@
-// Where a thread is, and which element a coordinate stands for.
+// Where a thread is, which rates it reads, and which taps lie inside.
 #pragma once
 
 #include "cuda/device.h"
 #include "cuda/params.h"
+#include "primitives/padding.h"
 
 namespace weightsharing::cuda {
 
@@ -21,29 +22,6 @@ inline __device__ int32_t take(uint32_t& index, uint32_t count) {
   const uint32_t here = index % count;
   index /= count;
   return static_cast<int32_t>(here);
-}
-
-// Index of the pre element that stands for coordinate u of an axis of n, or -1 when that is the padding
-// value. Nothing is computed for the coordinates inside: a division costs more than all else here.
-template <class Index>
-inline __device__ Index place(Index u, Index n, int32_t outside) {
-  if (u >= 0 && u < n) return u;
-  switch (outside) {
-    case outside_border:
-      return u < 0 ? 0 : n - 1;
-    case outside_wrap:
-      u %= n;
-      return u < 0 ? u + n : u;
-    case outside_reflect: {
-      if (n == 1) return 0;
-      const Index period = 2 * (n - 1);
-      u %= period;
-      if (u < 0) u += period;
-      return u < n ? u : period - u;
-    }
-    default:
-      return -1;
-  }
 }
 
 // Rates as they stand in this step. step - delay may lie before the start: rows are counted modulo the depth,

@@ -1,4 +1,4 @@
-// The table of device functions over the CUDA driver, which is found when it is first asked for: nothing of
+// The device functions over the CUDA driver, which is found when it is first asked for: nothing of
 // CUDA is needed to build this. Device memory comes from elsewhere, kernels from a compiler.
 #include "cuda/driver_functions.h"
 
@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "cuda/compiler.h"
+#include "cuda/launch.h"
+#include "cuda/memory.h"
 
 namespace weightsharing::cuda {
 namespace {
@@ -140,58 +142,16 @@ State& state() {
   return *one;
 }
 
-int count() { return driver().devices; }
-std::string why_not() { return driver().missing; }
-
 int handle(int device) {
   int handle = 0;
   check(driver().cuDeviceGet(&handle, device), "choosing the device");
   return handle;
 }
 
-// The primary context, which CuPy uses as well. A thread may have none, or one that somebody else made.
-void* use(int device) {
-  Context before = nullptr;
-  check(driver().cuCtxGetCurrent(&before), "choosing the device");
-  const std::lock_guard<std::mutex> lock(state().mutex);
-  Context& context = state().contexts[device];
-  if (!context) check(driver().cuDevicePrimaryCtxRetain(&context, handle(device)), "choosing the device");
-  if (context != before) check(driver().cuCtxSetCurrent(context), "choosing the device");
-  return before;
-}
-
-void restore(void* before) {
-  Context now = nullptr;
-  if (driver().cuCtxGetCurrent(&now) != success || now != before)
-    driver().cuCtxSetCurrent(static_cast<Context>(before));
-}
-
-int current() {
-  Context context = nullptr;
-  check(driver().cuCtxGetCurrent(&context), "asking for the device in use");
-  if (!context) return -1;
-  int in_use = 0;
-  check(driver().cuCtxGetDevice(&in_use), "asking for the device in use");
-  int device = 0;
-  while (handle(device) != in_use) ++device;
-  return device;
-}
-
-std::string name(int device) {
-  char text[256] = {};
-  check(driver().cuDeviceGetName(text, sizeof(text), handle(device)), "asking for the device's name");
-  return text;
-}
-
 int attribute(int which, int device) {
   int value = 0;
   check(driver().cuDeviceGetAttribute(&value, which, handle(device)), "asking for a device attribute");
   return value;
-}
-
-int shared_bytes(int device) { return attribute(attribute_shared_bytes_optin, device); }
-int architecture(int device) {
-  return 10 * attribute(attribute_major, device) + attribute(attribute_minor, device);
 }
 
 // Gives back what was let go of on the device in use, when nothing is under way on it any more: the allocator
@@ -207,168 +167,202 @@ void give_back(int device) {
   if (!ours.empty()) check(driver().cuCtxSynchronize(), "waiting for the device");
 }
 
-void* allocate(std::size_t bytes) {
-  Allocator allocator;
-  {
-    const std::lock_guard<std::mutex> lock(state().mutex);
-    allocator = state().allocator;
-  }
-  const int device = current();
-  give_back(device);
-  Allocation made;
-  try {
-    made = allocator(bytes ? bytes : 1, device);
-  } catch (const std::bad_alloc&) {
-    std::size_t available = 0, total = 0;
-    driver().cuMemGetInfo_v2(&available, &total);
-    throw DeviceMemoryError("device memory exhausted: " + std::to_string(bytes) + " bytes asked for, " +
-                            std::to_string(available) + " of " + std::to_string(total) + " bytes free");
-  }
-  const std::lock_guard<std::mutex> lock(state().mutex);
-  state().memory[made.address] = {device, std::move(made.owner)};
-  return made.address;
-}
-
-// From destructors, in whatever thread, perhaps while somebody captures a graph: the driver must not be
-// asked. The memory goes back with the next allocation or synchronisation.
-void release(void* memory) {
-  const std::lock_guard<std::mutex> lock(state().mutex);
-  const auto found = state().memory.find(memory);
-  if (found == state().memory.end()) return;
-  state().let_go.push_back(std::move(found->second));
-  state().memory.erase(found);
-}
-
-int driver_version() { return driver().version; }
-
 Address address_of(const void* memory) { return reinterpret_cast<Address>(memory); }
 
-void to_device(void* to, const void* from, std::size_t bytes, Stream stream) {
-  if (!bytes) return;
-  check(driver().cuMemcpyHtoDAsync_v2(address_of(to), from, bytes, stream), "copying to the device");
-  // The host array may change after the call.
-  check(driver().cuStreamSynchronize(stream), "copying to the device");
-}
+class DriverFunctions final : public DeviceFunctions {
+ public:
+  int count() const override { return driver().devices; }
 
-void to_host(void* to, const void* from, std::size_t bytes, Stream stream) {
-  if (!bytes) return;
-  check(driver().cuMemcpyDtoHAsync_v2(to, address_of(from), bytes, stream), "copying from the device");
-  check(driver().cuStreamSynchronize(stream), "copying from the device");
-}
+  std::string why_not() const override { return driver().missing; }
 
-void launch(const Launch& l, Stream stream) {
-  const auto function = static_cast<Function>(const_cast<void*>(l.kernel->function));
-  // A function belongs to one context, and so to one device.
-  static SharedLimits* const limits = new SharedLimits;  // never destroyed
-  limits->allow(function, 0, l.shared_bytes, [&](unsigned bytes) {
-    check(driver().cuFuncSetAttribute(function, function_attribute_shared_bytes, static_cast<int>(bytes)),
+  // The primary context, which CuPy uses as well. A thread may have none, or one that somebody else made.
+  DeviceBefore use(int device) const override {
+    Context before = nullptr;
+    check(driver().cuCtxGetCurrent(&before), "choosing the device");
+    const std::lock_guard<std::mutex> lock(state().mutex);
+    Context& context = state().contexts[device];
+    if (!context) check(driver().cuDevicePrimaryCtxRetain(&context, handle(device)), "choosing the device");
+    if (context != before) check(driver().cuCtxSetCurrent(context), "choosing the device");
+    return {before};
+  }
+
+  void restore(DeviceBefore before) const override {
+    Context now = nullptr;
+    if (driver().cuCtxGetCurrent(&now) != success || now != before.handle)
+      driver().cuCtxSetCurrent(static_cast<Context>(before.handle));
+  }
+
+  int current() const override {
+    Context context = nullptr;
+    check(driver().cuCtxGetCurrent(&context), "asking for the device in use");
+    if (!context) return -1;
+    int in_use = 0;
+    check(driver().cuCtxGetDevice(&in_use), "asking for the device in use");
+    int device = 0;
+    while (handle(device) != in_use) ++device;
+    return device;
+  }
+
+  std::string name(int device) const override {
+    char text[256] = {};
+    check(driver().cuDeviceGetName(text, sizeof(text), handle(device)), "asking for the device's name");
+    return text;
+  }
+
+  int shared_bytes(int device) const override { return attribute(attribute_shared_bytes_optin, device); }
+
+  int architecture(int device) const override {
+    return 10 * attribute(attribute_major, device) + attribute(attribute_minor, device);
+  }
+
+  DevicePointer allocate(std::size_t bytes) const override {
+    Allocator allocator;
+    {
+      const std::lock_guard<std::mutex> lock(state().mutex);
+      allocator = state().allocator;
+    }
+    const int device = current();
+    give_back(device);
+    Allocation made;
+    try {
+      made = allocator(bytes ? bytes : 1, device);
+    } catch (const std::bad_alloc&) {
+      std::size_t available = 0, total = 0;
+      driver().cuMemGetInfo_v2(&available, &total);
+      throw DeviceMemoryError("device memory exhausted: " + std::to_string(bytes) + " bytes asked for, " +
+                              std::to_string(available) + " of " + std::to_string(total) + " bytes free");
+    }
+    const std::lock_guard<std::mutex> lock(state().mutex);
+    state().memory[made.address] = {device, std::move(made.owner)};
+    return {made.address};
+  }
+
+  // From destructors, in whatever thread, perhaps while somebody captures a graph: the driver must not be
+  // asked. The memory goes back with the next allocation or synchronisation.
+  void release(DevicePointer memory) const override {
+    const std::lock_guard<std::mutex> lock(state().mutex);
+    const auto found = state().memory.find(memory.address);
+    if (found == state().memory.end()) return;
+    state().let_go.push_back(std::move(found->second));
+    state().memory.erase(found);
+  }
+
+  int driver_version() const override { return driver().version; }
+
+  void to_device(DevicePointer to, const void* from, std::size_t bytes, Stream stream) const override {
+    if (!bytes) return;
+    check(driver().cuMemcpyHtoDAsync_v2(address_of(to.address), from, bytes, stream),
+          "copying to the device");
+    // The host array may change after the call.
+    check(driver().cuStreamSynchronize(stream), "copying to the device");
+  }
+
+  void to_host(void* to, DevicePointer from, std::size_t bytes, Stream stream) const override {
+    if (!bytes) return;
+    check(driver().cuMemcpyDtoHAsync_v2(to, address_of(from.address), bytes, stream),
+          "copying from the device");
+    check(driver().cuStreamSynchronize(stream), "copying from the device");
+  }
+
+  void launch(const Launch& l, Stream stream) const override {
+    const auto function = static_cast<Function>(const_cast<void*>(l.kernel->function));
+    // A function belongs to one context, and so to one device.
+    static SharedLimits* const limits = new SharedLimits;  // never destroyed
+    limits->allow(function, 0, l.shape.shared_bytes, [&](unsigned bytes) {
+      check(driver().cuFuncSetAttribute(function, function_attribute_shared_bytes, static_cast<int>(bytes)),
+            l.kernel->name);
+    });
+    void* arguments[] = {const_cast<std::byte*>(l.parameters.data())};
+    check(driver().cuLaunchKernel(function, l.shape.grid[0], l.shape.grid[1], l.shape.grid[2],
+                                  l.shape.block[0], l.shape.block[1], l.shape.block[2], l.shape.shared_bytes,
+                                  stream, arguments, nullptr),
           l.kernel->name);
-  });
-  void* arguments[] = {const_cast<std::byte*>(l.parameters.data())};
-  check(driver().cuLaunchKernel(function, l.grid[0], l.grid[1], l.grid[2], l.block[0], l.block[1], l.block[2],
-                                l.shared_bytes, stream, arguments, nullptr),
-        l.kernel->name);
-}
+  }
 
-void synchronise(Stream stream) { check(driver().cuStreamSynchronize(stream), "waiting for the device"); }
+  void synchronise(Stream stream) const override {
+    check(driver().cuStreamSynchronize(stream), "waiting for the device");
+  }
 
-Stream create_stream() {
-  Stream stream = nullptr;
-  check(driver().cuStreamCreate(&stream, stream_non_blocking), "creating a stream");
-  return stream;
-}
-void destroy_stream(Stream stream) { driver().cuStreamDestroy_v2(stream); }
+  Stream create_stream() const override {
+    Stream stream = nullptr;
+    check(driver().cuStreamCreate(&stream, stream_non_blocking), "creating a stream");
+    return stream;
+  }
 
-void begin_capture(Stream stream) {
-  check(driver().cuStreamBeginCapture_v2(stream, capture_thread_local), "capturing a step");
-}
+  void destroy_stream(Stream stream) const override { driver().cuStreamDestroy_v2(stream); }
 
-Graph end_capture(Stream stream) {
-  CapturedGraph graph = nullptr;
-  check(driver().cuStreamEndCapture(stream, &graph), "capturing a step");
-  Graph executable = nullptr;
-  const Result error = driver().cuGraphInstantiateWithFlags(&executable, graph, 0);
-  driver().cuGraphDestroy(graph);
-  check(error, "making a graph of a step");
-  return executable;
-}
+  void begin_capture(Stream stream) const override {
+    check(driver().cuStreamBeginCapture_v2(stream, capture_thread_local), "capturing a step");
+  }
 
-void abandon_capture(Stream stream) {
-  CapturedGraph graph = nullptr;
-  driver().cuStreamEndCapture(stream, &graph);
-  if (graph) driver().cuGraphDestroy(graph);
-}
+  Graph end_capture(Stream stream) const override {
+    CapturedGraph graph = nullptr;
+    check(driver().cuStreamEndCapture(stream, &graph), "capturing a step");
+    Graph executable = nullptr;
+    const Result error = driver().cuGraphInstantiateWithFlags(&executable, graph, 0);
+    driver().cuGraphDestroy(graph);
+    check(error, "making a graph of a step");
+    return executable;
+  }
 
-void replay(Graph graph, Stream stream) { check(driver().cuGraphLaunch(graph, stream), "running a step"); }
-void destroy_graph(Graph graph) { driver().cuGraphExecDestroy(graph); }
+  void abandon_capture(Stream stream) const override {
+    CapturedGraph graph = nullptr;
+    driver().cuStreamEndCapture(stream, &graph);
+    if (graph) driver().cuGraphDestroy(graph);
+  }
 
-void synchronise_device() {
-  check(driver().cuCtxSynchronize(), "waiting for the device");
-  give_back(current());
-}
+  void replay(Graph graph, Stream stream) const override {
+    check(driver().cuGraphLaunch(graph, stream), "running a step");
+  }
 
-bool capturing(Stream stream) {
-  int status = 0;
-  const Result error = driver().cuStreamIsCapturing(stream, &status);
-  if (error == error_capture_implicit) return true;  // the legacy stream, while another one is captured
-  check(error, "asking whether the stream is captured");
-  return status != 0;
-}
+  void destroy_graph(Graph graph) const override { driver().cuGraphExecDestroy(graph); }
 
-int device_of(const void* memory) {
-  const Using in_use(std::max(0, current()));
-  const auto ask = [&](void* value, int attribute) {
-    return driver().cuPointerGetAttribute(value, attribute, address_of(memory));
-  };
-  unsigned type = 0, managed = 0;
-  const Result error = ask(&type, pointer_attribute_memory_type);
-  if (error == error_invalid_value) return -2;
-  check(error, "asking where memory lies");
-  check(ask(&managed, pointer_attribute_is_managed), "asking where memory lies");
-  if (type != memory_type_device || managed) return -1;
-  int device = 0;
-  check(ask(&device, pointer_attribute_device), "asking where memory lies");
-  return device;
-}
+  void synchronise_device() const override {
+    check(driver().cuCtxSynchronize(), "waiting for the device");
+    give_back(current());
+  }
 
-const void* load_kernel(const std::string& code, const std::string& entry) {
-  Module module = nullptr;
-  check(driver().cuModuleLoadData(&module, code.data()), "loading a kernel");
-  Function function = nullptr;
-  check(driver().cuModuleGetFunction(&function, module, entry.c_str()), "loading a kernel");
-  return function;
-}
+  bool capturing(Stream stream) const override {
+    int status = 0;
+    const Result error = driver().cuStreamIsCapturing(stream, &status);
+    if (error == error_capture_implicit) return true;  // the legacy stream, while another one is captured
+    check(error, "asking whether the stream is captured");
+    return status != 0;
+  }
+
+  int device_of(const void* memory) const override {
+    const Using in_use(std::max(0, current()));
+    const auto ask = [&](void* value, int attribute) {
+      return driver().cuPointerGetAttribute(value, attribute, address_of(memory));
+    };
+    unsigned type = 0, managed = 0;
+    const Result error = ask(&type, pointer_attribute_memory_type);
+    if (error == error_invalid_value) return -2;
+    check(error, "asking where memory lies");
+    check(ask(&managed, pointer_attribute_is_managed), "asking where memory lies");
+    if (type != memory_type_device || managed) return -1;
+    int device = 0;
+    check(ask(&device, pointer_attribute_device), "asking where memory lies");
+    return device;
+  }
+
+  bool loads_kernels() const override { return true; }
+
+  const void* load_kernel(const std::string& code, const std::string& entry) const override {
+    Module module = nullptr;
+    check(driver().cuModuleLoadData(&module, code.data()), "loading a kernel");
+    Function function = nullptr;
+    check(driver().cuModuleGetFunction(&function, module, entry.c_str()), "loading a kernel");
+    return function;
+  }
+};
 
 }  // namespace
 
 const DeviceFunctions& device_functions() {
-  static const DeviceFunctions table = {count,
-                                        why_not,
-                                        use,
-                                        restore,
-                                        name,
-                                        shared_bytes,
-                                        architecture,
-                                        allocate,
-                                        release,
-                                        to_device,
-                                        to_host,
-                                        launch,
-                                        synchronise,
-                                        create_stream,
-                                        destroy_stream,
-                                        begin_capture,
-                                        end_capture,
-                                        abandon_capture,
-                                        replay,
-                                        destroy_graph,
-                                        current,
-                                        synchronise_device,
-                                        capturing,
-                                        device_of,
-                                        driver_version,
-                                        load_kernel};
-  return table;
+  static const DeviceFunctions* const one =
+      new DriverFunctions;  // never destroyed: memory may be released later
+  return *one;
 }
 
 const Kernel& kernel_named(const std::string& name) { return compiled_kernel(name, ""); }

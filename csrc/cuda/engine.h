@@ -1,16 +1,14 @@
 // A connected projection on a device: owns what lies there, and lists the launches of one run.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cuda/device_functions.h"
+#include "cuda/launch.h"
+#include "cuda/memory.h"
 #include "weightsharing/engine.h"
-#include "weightsharing/schedule.h"
 
 namespace weightsharing::cuda {
 
@@ -26,15 +24,29 @@ struct RatesOnDevice {
   bool may_allocate = true;  // not while a stream is captured
 };
 
+// One run of a projection.
+struct Call {
+  RatesOnDevice rates;
+  void* post = nullptr;
+  Index batch = 1;
+  bool accumulate = false;
+};
+
+// The fastest kernels, or their twins that may share a launch with other work of a step.
+enum class Form { fast, small };
+
 class Engine {
  public:
   virtual ~Engine() = default;
   // One array per filter (shared) or one array (synapses), in host memory, C order, of the engine's dtype.
   virtual void set_weights(const std::vector<const void*>& values, Stream stream) = 0;
+  // Whether all of a run of so many trials can be had in the small form, and is little work.
+  virtual bool is_small(Index batch) const = 0;
+  // Whether, in the small form, one launch reads the rates, and its thread i computes element i of post.
+  virtual bool is_one_to_one() const = 0;
   // Adds the launches of one run. They stay valid when weights are set again, unless `version` has changed.
-  // Launches of naive and tile kernels may run side by side, after a first one of `apply`.
-  virtual void append(std::vector<Launch>& list, const RatesOnDevice& rates, void* post, Index batch,
-                      bool accumulate) = 0;
+  // Launches of one run may run side by side, after a first one that computes g(rates).
+  virtual void append(std::vector<Launch>& list, const Call& call, Form form) = 0;
   virtual std::vector<std::pair<std::string, std::string>> describe() const = 0;
   virtual double flops() const = 0;
   virtual double bytes() const = 0;
@@ -51,75 +63,16 @@ std::unique_ptr<Engine> make_engine(const PoolingGeometry& geometry, Operation o
 std::unique_ptr<Engine> make_engine(const SynapsesGeometry& geometry, Operation operation, const Psp& psp,
                                     const EngineOptions& options, int device);
 
-// An array that equations read or write: period values for each trial, see weightsharing/schedule.h.
-struct OperandOnDevice {
-  std::shared_ptr<Memory> memory;  // null: the time t
-  Index period;
-};
+// Makes an engine of a dtype on a device.
+template <template <class> class E, class... Arguments>
+std::unique_ptr<Engine> make_engine_of(DType dtype, int device, const Arguments&... arguments) {
+  const Using use(device);
+  if (dtype == DType::float32) return std::make_unique<E<float>>(arguments..., device);
+  return std::make_unique<E<double>>(arguments..., device);
+}
 
-// Rows that one run keeps; the rows belong to the caller and lie in host memory.
-struct RecordOnDevice {
-  std::shared_ptr<Memory> values;
-  std::vector<std::int64_t> ranks;  // empty: all units
-  Index units, kept, batch;
-  void* rows;
-  Index row_count;
-  Index first, period;
-};
-
-// The first value that was not finite.
-struct NotFiniteOnDevice {
-  int number;  // of the `check_finite` item
-  Index element;
-  Index step;  // after which it was found, counted as by `run`
-  double value;
-};
-
-// One step of a network as a flat list of launches, captured once and replayed. Small pieces of work that do
-// not need each other's results share a launch. Nothing is allocated in a step.
-class Schedule {
- public:
-  virtual ~Schedule() = default;
-
-  // --- The list of a step, as in weightsharing/schedule.h ---
-  virtual void clear(std::shared_ptr<Memory> out) = 0;
-  virtual void project(std::shared_ptr<Engine> engine, std::shared_ptr<Memory> rates,
-                       std::shared_ptr<Memory> history, int delay, std::shared_ptr<Memory> out, Index batch,
-                       bool accumulate) = 0;
-  virtual void combine(std::shared_ptr<Memory> values, std::shared_ptr<Memory> out, Operation operation,
-                       double divisor) = 0;
-  virtual void gather_history(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history,
-                              const std::vector<std::int32_t>& delays, std::shared_ptr<Memory> out) = 0;
-  virtual void statistic(std::shared_ptr<Memory> values, std::shared_ptr<Memory> out, Statistic which) = 0;
-  virtual void update(const Program& program, std::vector<OperandOnDevice> inputs,
-                      std::vector<OperandOnDevice> outputs, Index batch, Index units, const Noise& noise) = 0;
-  virtual void push(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) = 0;
-  virtual void fill_history(std::shared_ptr<Memory> rates, std::shared_ptr<Memory> history) = 0;
-  virtual int input(std::shared_ptr<Memory> rates, Index batch, Index units) = 0;
-  virtual int check_finite(std::shared_ptr<Memory> values) = 0;
-
-  // --- What may change between runs: the captured step stays. Frames and rows lie in host memory ---
-  virtual void set_frames(int input, const Frames& frames) = 0;
-  virtual void set_records(std::vector<RecordOnDevice> records) = 0;
-
-  // Steps first, ..., first + steps - 1; returns when they are done. About every 20 ms the host waits for the
-  // device: then it asks `go_on` whether to, and looks for values that were not finite, which end the run
-  // some steps after the one that left them.
-  virtual std::optional<NotFiniteOnDevice> run(Index first, Index steps,
-                                               const std::function<bool()>& go_on) = 0;
-  virtual Index done() const = 0;  // steps that the last run completed, also one that threw
-  // Names of the kernels that a step launches.
-  virtual std::vector<std::string> launches(bool recording) = 0;
-};
-
-// On a stream of the caller, who keeps it alive, or on one of its own. Without `together` every piece of work
-// has a launch of its own, and the same result.
-std::unique_ptr<Schedule> make_schedule(DType dtype, double dt, int device, std::optional<Stream> stream,
-                                        bool together);
-
-void run_launches(const std::vector<Launch>& list, Stream stream);
-
-// One array's elements into another one, both on the device.
-Launch copy_launch(DType dtype, const void* from, void* to, Index elements);
+inline plan::GpuTarget target_of(int device) {
+  return {device_functions().shared_bytes(device), device_functions().architecture(device)};
+}
 
 }  // namespace weightsharing::cuda

@@ -101,7 +101,7 @@ inline __device__ int64_t gather_element(const WindowParameters<T>& p, const int
 //
 // Listed centres, any padding and dilation, no psp. Grid: ceil(units / threads) * ceil(p.filters / filters) *
 // batch, one-dimensional, units fastest; block: GatherTile::threads; no dynamic shared memory.
-template <class T, int filters, int reduction>
+template <class T, int filters, Reduction reduction>
 __global__ void __launch_bounds__(GatherTile::threads, sizeof(T) * filters > 32 ? 3 : 4)
     gather_tile(const WindowParameters<T> p) {
   constexpr int threads = GatherTile::threads;

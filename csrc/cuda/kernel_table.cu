@@ -3,10 +3,10 @@
 
 #include "cuda/bank.cuh"
 #include "cuda/bank_tf32.cuh"
-#include "cuda/device_functions.h"
 #include "cuda/exchange.cuh"
 #include "cuda/gather.cuh"
 #include "cuda/history.cuh"
+#include "cuda/launch.h"
 #include "cuda/level.cuh"
 #include "cuda/lowrank.cuh"
 #include "cuda/pool.cuh"

@@ -21,29 +21,29 @@ constexpr int level_words = 128;    // room for the parameters of any piece
 
 // One piece of a chain by one thread of it.
 template <class T>
-__device__ __forceinline__ void run_piece(int32_t kind, const uint32_t* parameters, int64_t index) {
+__device__ __forceinline__ void run_piece(LevelKind kind, const uint32_t* parameters, int64_t index) {
   switch (kind) {
-#define WEIGHTSHARING_PIECE(kind, Parameters, work)                   \
-  case kind:                                                          \
+#define WEIGHTSHARING_PIECE(name, Parameters, work)                   \
+  case LevelKind::name:                                               \
     work(*reinterpret_cast<const Parameters<T>*>(parameters), index); \
     break;
-    WEIGHTSHARING_PIECE(level_gather, WindowParameters, gather_unit)
-    WEIGHTSHARING_PIECE(level_pool, PoolParameters, pool_unit)
-    WEIGHTSHARING_PIECE(level_synapses, SynapsesParameters, synapses_unit)
-    WEIGHTSHARING_PIECE(level_synapses_warp, SynapsesParameters, synapses_row)
-    WEIGHTSHARING_PIECE(level_apply, ApplyParameters, apply_rate)
-    WEIGHTSHARING_PIECE(level_copy, CopyParameters, copy_some)
-    WEIGHTSHARING_PIECE(level_copy_each, CopyParameters, copy_element)
-    WEIGHTSHARING_PIECE(level_combine, CombineParameters, combine_element)
-    WEIGHTSHARING_PIECE(level_gather_history, GatherHistoryParameters, gather_past)
-    WEIGHTSHARING_PIECE(level_statistic_part, StatisticParameters, statistic_of_part)
-    WEIGHTSHARING_PIECE(level_statistic_total, StatisticParameters, statistic_of_trial)
-    WEIGHTSHARING_PIECE(level_update, UpdateParameters, update_unit)
-    WEIGHTSHARING_PIECE(level_show, ShowParameters, show_rate)
-    WEIGHTSHARING_PIECE(level_keep, KeepParameters, keep_values)
-    WEIGHTSHARING_PIECE(level_check, CheckParameters, check_value)
+    WEIGHTSHARING_PIECE(gather, WindowParameters, gather_unit)
+    WEIGHTSHARING_PIECE(pool, PoolParameters, pool_unit)
+    WEIGHTSHARING_PIECE(synapses, SynapsesParameters, synapses_unit)
+    WEIGHTSHARING_PIECE(synapses_warp, SynapsesParameters, synapses_row)
+    WEIGHTSHARING_PIECE(apply, ApplyParameters, apply_rate)
+    WEIGHTSHARING_PIECE(copy, CopyParameters, copy_some)
+    WEIGHTSHARING_PIECE(copy_each, CopyParameters, copy_element)
+    WEIGHTSHARING_PIECE(combine, CombineParameters, combine_element)
+    WEIGHTSHARING_PIECE(gather_history, GatherHistoryParameters, gather_past)
+    WEIGHTSHARING_PIECE(statistic_part, StatisticParameters, statistic_of_part)
+    WEIGHTSHARING_PIECE(statistic_total, StatisticParameters, statistic_of_trial)
+    WEIGHTSHARING_PIECE(update, UpdateParameters, update_unit)
+    WEIGHTSHARING_PIECE(show, ShowParameters, show_rate)
+    WEIGHTSHARING_PIECE(keep, KeepParameters, keep_values)
+    WEIGHTSHARING_PIECE(check, CheckParameters, check_value)
 #undef WEIGHTSHARING_PIECE
-    default:  // level_window; small work has few units, and a division of 32 bits takes half the time
+    default:  // window; small work has few units, and a division of 32 bits takes half the time
       window_unit(*reinterpret_cast<const WindowParameters<T>*>(parameters), static_cast<int32_t>(index));
   }
 }

@@ -1,8 +1,8 @@
+#include "cuda/memory.h"
+
 #include <unistd.h>
 
 #include <atomic>
-
-#include "cuda/device_functions.h"
 
 namespace weightsharing::cuda {
 namespace {
@@ -34,16 +34,16 @@ Memory::~Memory() {
   if (owns_device()) device_functions().release(data_);
 }
 
-void Memory::upload(const void* from, Stream stream) {
+void Memory::upload(const void* from, std::size_t bytes, Stream stream) {
   check_process();
   const Using use(device_);
-  device_functions().to_device(data_, from, bytes_, stream);
+  device_functions().to_device(data_, from, bytes, stream);
 }
 
-void Memory::download(void* to, Stream stream) const {
+void Memory::download(void* to, std::size_t bytes, Stream stream) const {
   check_process();
   const Using use(device_);
-  device_functions().to_host(to, data_, bytes_, stream);
+  device_functions().to_host(to, data_, bytes, stream);
 }
 
 }  // namespace weightsharing::cuda

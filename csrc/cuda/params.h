@@ -15,14 +15,6 @@ namespace weightsharing::cuda {
 
 // Numbers of include/weightsharing/projection.h.
 enum Reduction : int32_t { reduce_sum, reduce_max, reduce_min, reduce_mean };
-enum Outside : int32_t {
-  outside_constant,
-  outside_border,
-  outside_reflect,
-  outside_wrap,
-  outside_ignore,
-  outside_valid
-};
 
 // Bytecode in global memory; run by every thread for its own unit, slots in local memory.
 template <class T>
@@ -263,29 +255,29 @@ struct CheckParameters {
 };
 
 // Small pieces of work of one step in one launch: see level.cuh.
-enum LevelKind : int32_t {
-  level_window,
-  level_gather,
-  level_pool,
-  level_synapses,
-  level_synapses_warp,
-  level_apply,
-  level_copy,
-  level_copy_each,
-  level_combine,
-  level_gather_history,
-  level_statistic_part,
-  level_statistic_total,
-  level_update,
-  level_show,
-  level_keep,
-  level_check
+enum class LevelKind : int32_t {
+  window,
+  gather,
+  pool,
+  synapses,
+  synapses_warp,
+  apply,
+  copy,
+  copy_each,
+  combine,
+  gather_history,
+  statistic_part,
+  statistic_total,
+  update,
+  show,
+  keep,
+  check
 };
 
 // Parameters of a piece as they lie in global memory: this head, the words of the struct up to a multiple of
 // four, and then the next piece of the chain.
 struct LevelPiece {
-  int32_t kind;
+  LevelKind kind;
   int32_t words;
   int32_t more;  // pieces that follow in the chain
   int32_t unused;

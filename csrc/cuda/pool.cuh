@@ -61,14 +61,14 @@ inline __device__ Span span_of(const PoolAxis& a, int32_t q) {
   return {begin, min(begin + a.extent, a.pre)};
 }
 
-template <int reduction, class T>
+template <Reduction reduction, class T>
 inline __device__ Wide<T> identity_wide() {
   Wide<T> wide;
   WEIGHTSHARING_UNROLL
   for (T& element : wide.element) element = identity<reduction, T>();
   return wide;
 }
-template <int reduction, class T>
+template <Reduction reduction, class T>
 inline __device__ void combine_into(Wide<T>& total, const Wide<T>& more) {
   WEIGHTSHARING_UNROLL
   for (unsigned v = 0; v < 16 / sizeof(T); ++v)
@@ -81,7 +81,7 @@ inline __device__ void combine_into(Wide<T>& total, const Wide<T>& more) {
 // For pre_step[3] = post_step[3] = inner. Grid: ceil(post[3] / units) * ceil(post[2] / blockDim.y) * post[1]
 // * post[0] * batch, one-dimensional; block: x lanes * y rows; shared memory: pool_shared_bytes. Elements are
 // added one after the other, first rows and then along the row: for sums at most chunk_taps of each.
-template <class T, int reduction>
+template <class T, Reduction reduction>
 __global__ void __launch_bounds__(PoolTile::threads, 4) pool_rows(const PoolParameters<T> p) {
   constexpr int V = 16 / sizeof(T);
   WEIGHTSHARING_DYNAMIC_SHARED(T, shared);
@@ -198,7 +198,7 @@ inline __device__ void write_vector(V* to, V value, int32_t accumulate) {
 // 16 bytes and hold whole vectors, rows of post begin at multiples of 8 (inner = 1) or 16 bytes. Grid:
 // ceil(post[3] * inner / results of a block in one row) * ceil(post[2] / blockDim.y) * post[1] * post[0] *
 // batch, one-dimensional; block: x lanes * y rows.
-template <class T, int reduction>
+template <class T, Reduction reduction>
 __global__ void __launch_bounds__(PoolTile::threads, 4) pool_2x2(const PoolParameters<T> p) {
   constexpr int V = 16 / sizeof(T), U = PoolTile::vectors;
   const int32_t lanes = blockDim.x, lane = threadIdx.x;

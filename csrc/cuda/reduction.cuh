@@ -11,14 +11,14 @@ namespace weightsharing::cuda {
 constexpr int chunk_taps = 32;
 
 // reduce_mean is a sum here; the division is the caller's.
-template <int reduction, class T>
+template <Reduction reduction, class T>
 inline __device__ T identity() {
   // NVRTC has no INFINITY
   return reduction == reduce_max   ? static_cast<T>(-__int_as_float(0x7f800000))
          : reduction == reduce_min ? static_cast<T>(__int_as_float(0x7f800000))
                                    : T(0);
 }
-template <int reduction, class T>
+template <Reduction reduction, class T>
 inline __device__ T combine(T a, T b) {
   if constexpr (reduction == reduce_max)
     return maximum(a, b);
@@ -28,7 +28,7 @@ inline __device__ T combine(T a, T b) {
     return a + b;
 }
 // Adds one tap: a fused multiply-add for sums.
-template <int reduction, class T>
+template <Reduction reduction, class T>
 inline __device__ T contribute(T sum, T weight, T rate) {
   return combine<reduction>(sum, weight * rate);
 }

@@ -3,10 +3,10 @@
 
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "cuda/device_functions.h"
+#include "cuda/launch.h"
+#include "cuda/memory.h"
 #include "plan/levels.h"
 
 namespace weightsharing::cuda {
@@ -14,7 +14,7 @@ namespace weightsharing::cuda {
 struct Piece {
   std::vector<Launch> launches;  // one after the other; small ones do not need each other
   plan::Work work;               // with arrays of its own only for a single small launch
-  bool small;                    // may share a launch: all its launches are of kernels that `level` knows
+  bool small;                    // may share a launch: `level` knows the kernels of all its launches
 };
 
 struct Step {
@@ -22,15 +22,22 @@ struct Step {
   std::vector<std::shared_ptr<Memory>> tables;
 };
 
-// Whether `level` knows the kernel of a launch.
-bool may_share(const Launch& launch);
+// Lists the pieces of a step for kernels that read the time from the counter given.
+using PiecesOfStep = std::function<std::vector<Piece>(const std::int64_t* counter)>;
 
-// Launches of one step: the pieces, then the step counter is advanced. `pieces` lists the step's pieces for
-// kernels that read the time from the counter given. With `together` small pieces of one level share a
-// launch, those of a chain even threads. The counter is advanced by the last shared launch where that is
-// possible: it then reads the time from `spare`, which an earlier one has set.
-Step make_step(const std::function<std::vector<Piece>(const std::int64_t* counter)>& pieces,
-               std::int64_t* counter, std::int64_t* spare, bool together, const std::string& level_kernel,
-               int device);
+struct StepCounters {
+  std::int64_t* now;
+  std::int64_t* spare;
+};
+
+struct StepOptions {
+  bool together;  // small pieces of one level share a launch, those of a chain even threads
+  DType dtype;
+  int device;
+};
+
+// Launches of one step: the pieces, then the step counter is advanced: by the last shared launch where that
+// is possible. It then reads the time from the spare counter, which an earlier one has set.
+Step make_step(const PiecesOfStep& pieces, const StepCounters& counters, const StepOptions& options);
 
 }  // namespace weightsharing::cuda

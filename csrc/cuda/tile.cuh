@@ -111,7 +111,7 @@ inline __device__ const T* plane_of(const WindowParameters<T>& p, const TilePlac
 }
 
 // A sum becomes a mean where that is asked for; `column` is flattened.
-template <int reduction, class T>
+template <Reduction reduction, class T>
 inline __device__ T finish_unit(const WindowParameters<T>& p, const TilePlace& at, int32_t row,
                                 int32_t column, T value) {
   if (reduction != reduce_sum || p.reduction != reduce_mean) return value;
@@ -132,7 +132,7 @@ inline __device__ T* post_plane(const WindowParameters<T>& p, const TilePlace& a
 
 // Adds `taps` taps that lie one row of the tile apart: sum[r] gets rows r, r + 1, ..., so that a loaded value
 // feeds all of them. `column` points at the element of the first row; weights lie `weight_step` apart.
-template <int reduction, int rows, int columns, class T>
+template <Reduction reduction, int rows, int columns, class T>
 inline __device__ void slide_down(const T* column, int32_t pitch, const T* weights, int32_t weight_step,
                                   int32_t taps, T (&sum)[rows][columns]) {
   T window[rows][columns];
@@ -161,7 +161,7 @@ inline __device__ void slide_down(const T* column, int32_t pitch, const T* weigh
 }
 
 // Results of a thread on their way: sums in three levels.
-template <class T, int reduction, int rows, int columns>
+template <class T, Reduction reduction, int rows, int columns>
 struct Sums {
   static constexpr int fan_in = 16;
   T part[rows][columns], level[2][rows][columns];
@@ -219,7 +219,7 @@ struct Sums {
 
 // Adds KH x KW taps of one plane; `corner` points at the tile's element for the thread's first unit, tap (0,
 // 0).
-template <int reduction, int rows, int columns, class T>
+template <Reduction reduction, int rows, int columns, class T>
 inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_step, const T* weights,
                                   int32_t KH, int32_t KW, Sums<T, reduction, rows, columns>& sums) {
   for (int32_t k = 0; k < KW; ++k)
@@ -233,7 +233,7 @@ inline __device__ void add_window(const T* corner, int32_t pitch, int32_t tap_st
 
 // The thread's rows x columns results, columns 32 apart, go to post; those for which `leave_out(row, column)`
 // holds do not. Row and column are counted from the tile's first unit.
-template <int reduction, int rows, int columns, class T, class LeaveOut>
+template <Reduction reduction, int rows, int columns, class T, class LeaveOut>
 inline __device__ void write_tile(const WindowParameters<T>& p, const TilePlace& at, int32_t filter,
                                   int32_t first_row, int32_t first_column,
                                   const Sums<T, reduction, rows, columns>& sums, LeaveOut leave_out) {

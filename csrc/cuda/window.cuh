@@ -112,7 +112,7 @@ inline __device__ void reduce_border(const WindowParameters<T>& p, const TilePla
 //
 // For any extents of the axes 2 and 3, stride 1 there, dilation 1 on axis 2, no psp. Grid: tiles,
 // one-dimensional; block: AnyWindowTile::threads; shared memory: any_window_shared_bytes.
-template <class T, int reduction>
+template <class T, Reduction reduction>
 __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 : 1)
     window_tile_any(const WindowParameters<T> p) {
   using Tile = AnyWindowTile<T>;
@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(AnyWindowTile<T>::threads, sizeof(T) == 4 ? 2 
 
 // Blocks of 128 threads per multiprocessor: as many as leave each thread the registers that its 32 results
 // and the weights need, products of max and min some more.
-template <class T, int taps, int reduction>
+template <class T, int taps, Reduction reduction>
 constexpr int window_tile_blocks = taps * sizeof(T) <= 36    ? (reduction == reduce_sum ? 5 : 4)
                                    : taps * sizeof(T) <= 100 ? 4
                                    : taps * sizeof(T) <= 200 ? 3
@@ -198,7 +198,7 @@ inline __device__ void copy_tile(const T* from, int64_t step, T* tile) {
 
 // Results of a thread for one filter, rows [row, row + R) and columns [column, column + V) of the block's
 // tile, which may still be on its way. All threads of the block call it.
-template <int KH, int KW, int reduction, class T, int R, int V>
+template <int KH, int KW, Reduction reduction, class T, int R, int V>
 inline __device__ void reduce_tile(const WindowParameters<T>& p, int32_t filter, const T* tile, T* weights,
                                    int32_t row, int32_t column, T (&sum)[R][V]) {
   using Tile = WindowTile<T>;
@@ -283,7 +283,7 @@ inline __device__ void reduce_tile(const WindowParameters<T>& p, int32_t filter,
 // For KH x KW on the axes 2 and 3 with stride and dilation 1 there, one tap on the axes 0 and 1, axis 3
 // centred (offset -(KW / 2)) and without layers (pre_step[3] = 1), no psp. Grid: tiles, one-dimensional;
 // block: WindowTile::threads; no dynamic shared memory.
-template <class T, int KH, int KW, int reduction>
+template <class T, int KH, int KW, Reduction reduction>
 __global__ void __launch_bounds__(WindowTile<T>::threads, window_tile_blocks<T, KH * KW, reduction>)
     window_tile(const WindowParameters<T> p) {
   using Tile = WindowTile<T>;

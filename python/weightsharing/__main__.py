@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from .benchmarks.__main__ import main as bench
+
 
 def main() -> None:
     if sys.argv[1:2] != ["bench"]:
         raise SystemExit(
             "usage: python -m weightsharing bench --gpu [options]; --help after bench lists them"
         )
-    from .benchmarks.__main__ import main as bench
-
     bench(sys.argv[2:], "python -m weightsharing bench")
 
 

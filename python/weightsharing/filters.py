@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import finite_number, positive_number, whole_number
+from .checks.numbers import finite_number, positive_number, whole_number
 
 __all__ = [
     "box",

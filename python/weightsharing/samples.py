@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import finite_number, whole_number
+from .checks.numbers import finite_number, whole_number
 
 __all__ = ["moving_grating"]
 

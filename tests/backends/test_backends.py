@@ -54,8 +54,8 @@ def test_the_reason_without_a_device(emulation):
     script = """
         import sys
         import weightsharing as ws
-        from weightsharing.backends import cuda
-        if not cuda.emulated():
+        from weightsharing.backends import nvrtc
+        if not nvrtc.emulated():
             sys.modules["weightsharing._cuda"] = None  # as if it was not built
         assert "weightsharing._cuda_emulated" not in sys.modules  # not imported before somebody asks
         print(ws.backends()["cuda"])

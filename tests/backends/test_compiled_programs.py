@@ -15,10 +15,11 @@ import weightsharing as ws
 from strategies.agreement import Judge, draw_case
 from strategies.backends import ON_GPU
 from weightsharing import _core
-from weightsharing.backends import cuda, nvrtc
-from weightsharing.backends.cuda import CudaExecutor, device_module
-from weightsharing.description import SharedDescription, SynapsesDescription
-from weightsharing.expressions import parse_psp
+from weightsharing.backends import device_modules, nvrtc
+from weightsharing.backends.cuda import CudaExecutor
+from weightsharing.backends.device_modules import device_module
+from weightsharing.description.projections import SharedDescription, SynapsesDescription
+from weightsharing.language.expression import parse_psp
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.7, 1e-40, 3e38, -3e38, np.inf, -np.inf, np.nan]
 CONSTANTS = [*SPECIAL, 1 / 3, 5e-324, 1.7e308, -(2.0**-126)]
@@ -45,7 +46,7 @@ def backend(request):
 
 
 def compiled(backend, programs):
-    cuda._set_compiler(device_module(backend), programs)
+    device_modules.set_compiler(device_module(backend), programs)
 
 
 def every_operation():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.backends.cuda import why_not_cuda
+from weightsharing.backends.device_modules import why_not_cuda
 
 try:
     import torch

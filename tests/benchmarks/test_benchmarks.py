@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ import pytest
 from strategies.backends import BACKENDS
 from weightsharing.benchmarks import rivals
 from weightsharing.benchmarks.__main__ import page
-from weightsharing.benchmarks.devices import HostDevice
 from weightsharing.benchmarks.harness import (
     OURS,
     Ceilings,
@@ -32,6 +32,29 @@ SMALL = gpu_workloads(64)
 CEILINGS = Ceilings(bandwidth=1e9, flops=1e10)
 
 each_workload = pytest.mark.parametrize("work", SMALL, ids=lambda work: work.name)
+
+
+class HostDevice:
+    """NumPy arrays and the host's clock."""
+
+    name = "host"
+
+    def upload(self, values):
+        return values.copy()
+
+    def download(self, array):
+        return np.asarray(array)
+
+    def copy(self, target, source):
+        target[...] = source
+
+    def seconds(self, call):
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    def release(self):
+        pass
 
 
 class Clock(HostDevice):

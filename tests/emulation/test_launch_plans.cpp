@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "plan/launches.h"
+#include "plan/pool_launches.h"
+#include "plan/window_launches.h"
 
 namespace weightsharing::plan {
 namespace {
@@ -21,12 +22,12 @@ std::set<std::string> kernels;  // that were chosen, with what was asked for lef
   std::exit(1);
 }
 
-void must_fit(const LaunchShape& shape, std::int64_t more, const GpuTarget& target, const std::string& what) {
+void must_fit(const std::string& kernel, std::int64_t bytes, const GpuTarget& target,
+              const std::string& what) {
   ++launches;
-  kernels.insert(shape.kernel.substr(0, shape.kernel.find('<')));
-  const std::int64_t bytes = shape.shared_bytes + more;
+  kernels.insert(kernel.substr(0, kernel.find('<')));
   if (bytes > target.shared_bytes)
-    fail(what + ": " + shape.kernel + " takes " + std::to_string(bytes) + " bytes of " +
+    fail(what + ": " + kernel + " takes " + std::to_string(bytes) + " bytes of " +
          std::to_string(target.shared_bytes));
 }
 
@@ -38,19 +39,15 @@ void windows(const SharedArguments& arguments, Algorithm algorithm, const GpuTar
     for (bool general_psp : {false, true}) {
       std::vector<WindowLaunchPlan> plans;
       try {
-        plans = plan_window_launches(geometry, operation, sizeof(T), general_psp, algorithm, target);
+        plans = plan_window_launches(geometry, {operation, sizeof(T), general_psp, algorithm}, target);
       } catch (const std::invalid_argument&) {
         if (algorithm != Algorithm::tf32x3) throw;
         continue;
       }
       for (const WindowLaunchPlan& plan : plans) {
-        cuda::WindowParameters<T> w{};
-        std::copy(plan.axis, plan.axis + 4, w.axis);
-        w.units = plan.units;
-        w.taps = plan.taps;
-        w.filters = plan.filters;
-        w.inner = plan.inner;
-        w.packed_filters = (plan.filters + plan.filter_block - 1) / plan.filter_block * plan.filter_block;
+        if (plan.small.has_value() != (plan.inner == 1 && plan.kernel != WindowKernel::bank_tf32))
+          fail(what + ": a wrong twin for little work");
+        cuda::WindowParameters<T> w = window_parameters<T>(plan);
         w.batch = 2;
         w.reduction = static_cast<std::int32_t>(operation);
         // What kernels reserve themselves.
@@ -58,9 +55,12 @@ void windows(const SharedArguments& arguments, Algorithm algorithm, const GpuTar
             plan.kernel == WindowKernel::tile     ? cuda::window_tile_bytes(w.axis[3].taps, sizeof(T))
             : plan.kernel == WindowKernel::gather ? cuda::gather_shared_bytes(w.filters, sizeof(T))
                                                   : 0;
-        must_fit(window_launch<T>(plan, w), reserved, target, what);
-        if (plan.may_be_separable)
-          must_fit(any_tile_launch("separable_tile", w, cuda::separable_shared_bytes(w)), 0, target, what);
+        std::vector<WindowKernel> may_run = {plan.kernel};
+        if (plan.may_be_separable) may_run.push_back(WindowKernel::separable);
+        for (WindowKernel kernel : may_run)
+          must_fit(window_kernel<T>(kernel, plan, w.reduction),
+                   window_launch(kernel, plan, w).shared_bytes + (kernel == plan.kernel ? reserved : 0),
+                   target, what);
       }
     }
 }
@@ -69,13 +69,12 @@ template <class T>
 void pools(const PoolingGeometry& geometry, const GpuTarget& target, const std::string& what) {
   for (Operation operation : {Operation::sum, Operation::max}) {
     const PoolLaunchPlan plan = plan_pool_launch(geometry, operation, sizeof(T), target);
-    cuda::PoolParameters<T> p{};
-    std::copy(plan.axis, plan.axis + 4, p.axis);
-    p.inner = plan.inner;
-    p.units = plan.units;
+    cuda::PoolParameters<T> p = pool_parameters<T>(plan);
     p.batch = 2;
     p.reduction = static_cast<std::int32_t>(operation);
-    must_fit(pool_launch(plan, p), 0, target, what);
+    if (plan.small.has_value() != (plan.inner == 1)) fail(what + ": a wrong twin for little work");
+    const PoolKernel kernel = kernel_for(plan, p);
+    must_fit(pool_kernel<T>(kernel, p.reduction), pool_launch(kernel, p).shared_bytes, target, what);
   }
 }
 
@@ -89,22 +88,20 @@ void must_be(const std::string& wanted, const PoolingGeometry& geometry, std::ui
     fail("the reason for " + wanted + " is " + plan.reason);
   if (plan.reason.find(reason) == std::string::npos) fail(plan.reason + " says nothing of: " + reason);
   for (const bool post_is_off : {false, true}) {
-    cuda::PoolParameters<T> p{};
-    std::copy(plan.axis, plan.axis + 4, p.axis);
-    p.inner = plan.inner;
-    p.units = plan.units;
+    cuda::PoolParameters<T> p = pool_parameters<T>(plan);
     p.batch = 2;
     p.reduction = static_cast<std::int32_t>(Operation::mean);
     const T* from = reinterpret_cast<const T*>(std::uintptr_t{4096} + (post_is_off ? 0 : off));
     (delayed ? p.source.history : p.source.rates) = from;
     p.source.row = 2 * plan.pre_size;
     p.post = reinterpret_cast<T*>(std::uintptr_t{8192} + (post_is_off ? off : 0));
-    const LaunchShape shape = pool_launch(plan, p);
+    const std::string kernel = pool_kernel<T>(kernel_for(plan, p), p.reduction);
+    const LaunchShape shape = pool_launch(kernel_for(plan, p), p);
     ++launches;
-    if (shape.kernel != instance<T>(wanted.c_str(), "sum") &&
-        (wanted != "pool_naive" || shape.kernel != instance<T>("pool_naive")))
-      fail(wanted + " was expected, not " + shape.kernel);
-    if (shape.block[0] * shape.block[1] > cuda::PoolTile::threads) fail(shape.kernel + ": a large block");
+    if (kernel != instance<T>(wanted.c_str(), "sum") &&
+        (wanted != "pool_naive" || kernel != instance<T>("pool_naive")))
+      fail(wanted + " was expected, not " + kernel);
+    if (shape.block[0] * shape.block[1] > cuda::PoolTile::threads) fail(kernel + ": a large block");
   }
 }
 

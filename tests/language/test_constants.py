@@ -9,7 +9,7 @@ import pytest
 
 import weightsharing as ws
 from strategies.backends import BACKENDS
-from weightsharing.constants import known_constants
+from weightsharing.language.constants import known_constants
 
 
 def test_a_constant_is_read_without_a_parameter():

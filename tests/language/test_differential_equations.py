@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.neurons import shown, step
-from weightsharing.neuron import Neuron
+from weightsharing.description.neuron import Neuron
 
 pytestmark = pytest.mark.python_only
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.distributions import Normal, Uniform
+from weightsharing.language.distributions import Normal, Uniform
 
 pytestmark = pytest.mark.python_only
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weightsharing.neuron import Neuron
+from weightsharing.description.neuron import Neuron
 
 pytestmark = pytest.mark.python_only
 

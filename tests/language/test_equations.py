@@ -7,9 +7,10 @@ import pytest
 
 import weightsharing as ws
 from strategies.neurons import step
-from weightsharing.distributions import Uniform
-from weightsharing.expressions import ExpressionError, build, constant
-from weightsharing.neuron import Neuron
+from weightsharing.checks.errors import ExpressionError
+from weightsharing.description.neuron import Neuron
+from weightsharing.language.distributions import Uniform
+from weightsharing.language.tree import build, constant
 
 pytestmark = pytest.mark.python_only
 

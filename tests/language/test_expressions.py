@@ -9,19 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies.programs import run_program, same
-from weightsharing.expressions import (
-    FUNCTIONS,
-    MAXIMUM_SLOTS,
-    OPCODES,
-    Expression,
-    ExpressionError,
-    build,
-    constant,
-    emit_program,
-    evaluate_tree,
-    name,
-    parse_psp,
-)
+from weightsharing.checks.errors import ExpressionError
+from weightsharing.language.evaluation import evaluate_tree
+from weightsharing.language.expression import Expression, parse_psp
+from weightsharing.language.operations import OPCODES
+from weightsharing.language.program import MAXIMUM_SLOTS, emit_program
+from weightsharing.language.reader import FUNCTIONS
+from weightsharing.language.tree import build, constant, name
 
 pytestmark = pytest.mark.python_only
 

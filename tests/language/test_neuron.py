@@ -8,9 +8,10 @@ import pytest
 
 from strategies.neurons import arrays, raw_noise, step
 from strategies.programs import run_program, same
-from weightsharing.distributions import Normal, Uniform
-from weightsharing.expressions import ExpressionError, evaluate_tree
-from weightsharing.neuron import Neuron
+from weightsharing.checks.errors import ExpressionError
+from weightsharing.description.neuron import Neuron
+from weightsharing.language.distributions import Normal, Uniform
+from weightsharing.language.evaluation import evaluate_tree
 
 pytestmark = pytest.mark.python_only
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from weightsharing.expressions import ExpressionError
-from weightsharing.neuron import Neuron
+from weightsharing.checks.errors import ExpressionError
+from weightsharing.description.neuron import Neuron
 
 pytestmark = pytest.mark.python_only
 

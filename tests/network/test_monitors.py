@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import weightsharing as ws
 from strategies.backends import BACKENDS, ON_GPU
-from weightsharing import memory, monitors
+from weightsharing.checks import memory
+from weightsharing.simulation import tracks
 
 NOISY = ws.Neuron(
     parameters="gain = 1.0 : population\noffset = 0.5\nbias = 0.1 : filter",
@@ -241,10 +242,10 @@ def test_a_monitor_that_nobody_holds_is_gone():
     monitor = network.monitor(units, "r")
     network.compile()
     network.simulate(2)
-    assert len(network._monitors) == 1
+    assert len(network._assembly.keepers) == 1
     del monitor
     gc.collect()
-    assert len(network._monitors) == 0
+    assert len(network._assembly.keepers) == 0
     network.simulate(2)
 
 
@@ -328,14 +329,14 @@ def test_memory_that_is_not_there_is_refused_with_the_number(monkeypatch):
     network.compile()
     network.simulate(1)
     before = units.r
-    monkeypatch.setattr(monitors, "free_memory", lambda: 1000)
+    monkeypatch.setattr(tracks, "free_memory", lambda: 1000)
     with pytest.raises(MemoryError, match=r"7200 bytes .* 100 steps, 1000 bytes .*longer period"):
         network.simulate(100)
     assert network.time == 1.0 and (units.r == before).all()
     network.simulate(10)
     assert len(monitor["r"]) == 11 and len(other["mp"]) == 6
     # Where nothing is known about what is free, the system says no.
-    monkeypatch.setattr(monitors, "free_memory", lambda: None)
+    monkeypatch.setattr(tracks, "free_memory", lambda: None)
     for steps in (2.0**50, 2.0**60):
         with pytest.raises(MemoryError, match="the system refused"):
             network.simulate(steps)
@@ -370,7 +371,7 @@ def test_bad_arguments():
             network.monitor(*arguments)
     with pytest.raises(ValueError, match="another network"):
         other.monitor(units[0], "r")
-    assert len(network._monitors) == 0
+    assert len(network._assembly.keepers) == 0
     monitor = network.monitor(units, "r")
     with pytest.raises(ValueError, match="'mp' is not recorded"):
         monitor.get(["r", "mp"])

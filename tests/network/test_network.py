@@ -478,3 +478,14 @@ def test_subclasses_that_choose_settings():
 
     with pytest.raises(ws.StateError, match=r"Late: super.* call it first"):
         Late()
+
+
+def test_a_constructor_within_the_network_changes_settings_only():
+    class Inside(ws.Network):
+        def __init__(self):
+            with self:
+                super().__init__(dt=0.5)
+                self.units = ws.Population(2)
+
+    inside = Inside()
+    assert inside.populations == (inside.units,) and inside.units.network is inside and inside.dt == 0.5

@@ -183,14 +183,14 @@ QUIRKS = {
     ),
     "constant_padding_unweighted": Quirk(
         "Padding with a number",
-        "The number is added to the sum as it is. It meets neither the weight nor the psp, and it is added "
-        "once for every index that leaves the population along the first axis that does, not once for every "
-        "element of the filter.",
-        "The population goes on beyond its border with units of that rate, which is what ANNarchy's "
-        "documentation says: they meet their weights and the psp like all others.",
+        "The number is added to the sum as it is, without the weight and the psp. Nor is it added for each "
+        "element outside: ANNarchy loops over the axes one within the other, and where an index is outside the "
+        "number is added once and the inner loops are skipped.",
+        "The population goes on beyond its border with units of that rate. They meet their weights and the "
+        "psp like all others. ANNarchy's documentation says the same.",
         "Where no element of the filter lies outside, the results are the same. Elsewhere ANNarchy's sum is "
-        "the one with `padding='ignore'` plus the number times how often an index leaves (a mean divides "
-        "both by the size of the filter). With the default padding 0.0 and a psp that is 0 there, both "
+        "the one with `padding='ignore'`, plus the number times how often it is added. A mean divides "
+        "both by the size of the filter. With the default padding 0.0 and a psp that is 0 there, both "
         "libraries agree everywhere.",
         _add_padding_unweighted,
         _wholly_inside,
@@ -260,7 +260,7 @@ QUIRKS = {
         "Delays of rates that a script assigns",
         "Rates written before step s arrive in step s without a delay and in step s + n with a delay of n "
         ">= 2 steps; a delay of one step is none.",
-        "The same. It is no difference, but it surprises: n = 1 and n = 0 do not differ.",
+        "The same. It is listed because it is easily overlooked that n = 0 and n = 1 do not differ.",
         "The results are the same in every step.",
         lambda call: call,
         _everywhere,
@@ -291,7 +291,7 @@ DECISIONS = {
     ),
     "pool_operation_sum": Decision(
         "`Pooling` with `operation='sum'`",
-        "Well defined, and ANNarchy 4 had it.",
+        "A sum is well defined, and ANNarchy 4 had it.",
         lambda rates: rates.reshape(3, 2, 3, 2).sum(axis=(1, 3)),
     ),
     "pool_1d": Decision(

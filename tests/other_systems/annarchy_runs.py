@@ -66,7 +66,7 @@ def _check_monitors() -> None:
     network.simulate(2.0)
     assert whole.get("a", keep=True).shape == (4, 2, 3) and some.get("r").shape == (4, 2, 2)
     assert whole.times("r") == {"r": {"start": [0.0], "stop": [2.0]}}
-    assert len(network._monitors) == 2
+    assert len(network._assembly.keepers) == 2
 
 
 def _check_loading() -> None:

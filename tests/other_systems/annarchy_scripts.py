@@ -203,8 +203,9 @@ SCRIPTS = (
         "`compile(directory=, clean=, compiler=, silent=, ...)`, `setup(sparse_matrix_format=, verbose=, "
         "suppress_warnings=, show_time=, ...)`, "
         "`storage_format`, `storage_order` and `force_multiple_weights` of the connectors, `disable_omp`, `copied`.",
-        "Accepted and ignored: no result depends on them. What has a meaning that is missing here is an error "
-        "which says what to do: `setup(paradigm='cuda', precision=, method='midpoint', structural_plasticity=True)`, "
+        "Accepted and ignored: no result depends on them. Arguments whose effect is not available here raise an "
+        "error that says what to do: "
+        "`setup(paradigm='cuda', precision=, method='midpoint', structural_plasticity=True)`, "
         "`simulate(callbacks=False)`, `stop_condition`, "
         "a `net_id` that is not 0, equations of a `Synapse`, and so on.",
         _check_generated_code,
@@ -237,9 +238,9 @@ SCRIPTS = (
     ),
     Difference(
         "Divisions of parameters and variables flagged `int`",
-        "C's: of two of them, or of one and a whole number, the fraction is dropped. With n = 7 and m = 2 `n/m` is 3, "
+        "As in C: if both are whole, the fraction is dropped. With n = 7 and m = 2 `n/m` is 3, "
         "but `n/m*f` with a floating-point f is `f*7/2`.",
-        "Real division always: `n/m` is 3.5, `floor(n/m)` drops the fraction, and so does the assignment to a variable "
+        "Always real division: `n/m` is 3.5. `floor(n/m)` drops the fraction, and so does the assignment to a variable "
         "flagged `int`.",
         _check_whole_divisions,
     ),

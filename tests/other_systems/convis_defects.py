@@ -166,7 +166,7 @@ DEFECTS = (
     Difference(
         "`TimePadding(length, mode)`",
         "`mode` is ignored: it is `'first_frame'` until the attribute is assigned.",
-        "Counts. The default is `'first_frame'`.",
+        "`mode` is used. The default is `'first_frame'`.",
         _check_mode,
     ),
     Difference(
@@ -181,7 +181,7 @@ DEFECTS = (
     Difference(
         "`VariableDelay(delays)`",
         "Reads `delays[y, x]`; images that are not square fail. Delays that are missing or of another size are 1.",
-        "Reads `delays[x, y]`. None are 0, those of another size an error.",
+        "Reads `delays[x, y]`. Missing delays are 0. Delays of another size are an error.",
         _check_variable_delay,
     ),
     Difference(

@@ -75,7 +75,8 @@ SAME = (
     Difference(
         "`set_weight(w)`, `flip=True`",
         "“Corresponds 1:1 to patterns it matches”.",
-        "That is `flip=False`. With `flip=True` the weights are the impulse response, `w[0]` meets the newest frame.",
+        "This holds for `flip=False`. With `flip=True` the weights are the impulse response: `w[0]` meets the newest "
+        "frame.",
         _check_flip,
     ),
     Difference(

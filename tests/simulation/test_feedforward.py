@@ -334,7 +334,7 @@ def test_readers_of_one_population_share_a_history_as_deep_as_the_deepest(backen
     ws.Convolution(movie, post, "exc").connect_filter(WEIGHTS[1], delays=4.0, time_axis=True)
     one_to_one(movie, post, delays=2.0)
     net.compile(backend)
-    assert [history.depth for history in net._histories] == [6]
+    assert [history.depth for history in net._simulation.histories] == [6]
     past = np.zeros((6, 4, 5))
     expected = reduced(MOVIE, past, WEIGHTS[0], "sum") + reduced(MOVIE, past, WEIGHTS[1], "sum", 4)
     expected[2:] += MOVIE[:-2]

@@ -57,6 +57,6 @@ def test_launches_together_and_apart_are_the_same(case, steps, first_trial):
         patch.setenv("WEIGHTSHARING_CUDA_LAUNCHES", "apart")
         apart = case.build(ON_GPU[0], first_trial=first_trial)
     together = case.build(ON_GPU[0], first_trial=first_trial)
-    few, many = (len(network._runner.launches()) for network in (together, apart))
+    few, many = (len(network._assembly.context.storage.runner.launches()) for network in (together, apart))
     assert few <= many
     assert_same(run(apart, [sum(steps)]), run(together, steps))

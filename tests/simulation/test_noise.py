@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.backends.reference import noise, noise_key, philox
+from weightsharing.backends.reference.noise import noise, noise_key, philox
 
 DTYPES = ("float32", "float64")
 COMPILED = [name for name, state in ws.backends().items() if state == "usable" and name != "reference"]

@@ -12,7 +12,7 @@ import weightsharing as ws
 from strategies.backends import BACKENDS
 from strategies.folders import TESTS
 from strategies.saving import assert_same, build, state
-from weightsharing import persistence
+from weightsharing.simulation import saving
 
 SAVED = TESTS / "saved"
 
@@ -167,7 +167,7 @@ def test_saving_replaces_a_file_only_when_it_is_complete(tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError("no space left")
 
-    for owner, name in ((os, "fsync"), (os, "replace"), (persistence, "_write")):
+    for owner, name in ((os, "fsync"), (os, "replace"), (saving, "_write")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fail)
             with pytest.raises(OSError, match="no space left"):

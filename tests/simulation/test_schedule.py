@@ -13,9 +13,10 @@ import pytest
 import weightsharing as ws
 from strategies.backends import emulated
 from strategies.processes import run_python
-from weightsharing.backends import Target, make_runner
-from weightsharing.backends.cuda import why_not_cuda
-from weightsharing.schedule import (
+from weightsharing.backends.device_modules import why_not_cuda
+from weightsharing.backends.making import make_runner
+from weightsharing.backends.targets import Target
+from weightsharing.description.schedule import (
     CheckFinite,
     Combine,
     FillHistory,
@@ -234,7 +235,7 @@ def chain(layers, size=64):
 def test_launches_of_small_networks():
     """All projections side by side, then all updates; the counter costs nothing. With a record one more."""
     network, _ = chain(5)
-    schedule = network._runner
+    schedule = network._assembly.context.storage.runner
     assert schedule.launches() == ["level<float>"] * 2
     assert schedule.launches(recording=True) == ["level<float>"] * 3
 
@@ -267,7 +268,7 @@ def test_threads_go_on_with_what_they_have_left(options, update, launches):
         layers[0].r = np.random.default_rng(1).normal(size=(9, 9))
         network.compile()
         if backend == "cuda":
-            assert len(network._runner.launches()) == launches
+            assert len(network._assembly.context.storage.runner.launches()) == launches
         network.simulate(40.0)
         states.append(np.stack([layer.r for layer in layers]))
     np.testing.assert_allclose(*states, rtol=1e-11, atol=1e-11)
@@ -276,7 +277,7 @@ def test_threads_go_on_with_what_they_have_left(options, update, launches):
 @cuda
 def test_large_work_keeps_its_kernels():
     network, _ = chain(2, 300)
-    names = network._runner.launches()
+    names = network._assembly.context.storage.runner.launches()
     assert names == ["window_tile<float, 3, 3, sum>"] * 2 + ["update<float>"] * 2 + ["advance"]
 
 
@@ -309,8 +310,9 @@ def test_movies_and_records_beyond_the_device_memory(period):
     done = run_python(
         f"""
         import numpy as np
-        from weightsharing.backends import Target, make_runner
-        from weightsharing.schedule import Frames, Recording, Schedule, SetInput
+        from weightsharing.backends.making import make_runner
+        from weightsharing.backends.targets import Target
+        from weightsharing.description.schedule import Frames, Recording, Schedule, SetInput
 
         period = {period}
         rates, shown, rows = np.zeros((1, 100)), Frames(), np.zeros((200, 1, 100))

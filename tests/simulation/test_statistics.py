@@ -1,12 +1,14 @@
 """What equations read of a whole population: mean, max, min, norms, the sum of all targets, noise drawn once."""
 
+import math
+
 import numpy as np
 import pytest
 
 import weightsharing as ws
 from strategies.backends import BACKENDS
 from strategies.networks import assert_close, state
-from weightsharing.backends.reference import noise, noise_key
+from weightsharing.backends.reference.noise import noise, noise_key
 
 DTYPES = ("float32", "float64")
 ALL = "a = mean(r)\nb = max(r)\nc = min(r)\nd = norm1(r)\ne = norm2(r)"
@@ -45,6 +47,27 @@ def test_values_of_the_population(backend, geometry, dtype):
         rtol=4 * np.finfo(dtype).eps,
         atol=4 * np.finfo(dtype).eps,
     )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sums_of_what_rounds_in_one_direction(backend, dtype):
+    """Within what the specification proves, against exact sums."""
+    n, eps = 100_001, float(np.finfo(dtype).eps)
+    one_large = np.full(n, 0.45 * 2.0**-53)
+    one_large[0] = 1.0
+    for values in (np.full(n, 0.1), np.linspace(0.1, 1.0, n), one_large, 1e-3 * one_large + 0.1):
+        values = values.astype(dtype)
+        network, units = population_of(
+            "a = mean(r) : population\nb = norm1(r) : population\nc = norm2(r) : population",
+            n, backend, values, dtype=dtype,
+        )  # fmt: skip
+        network.step()
+        wide = values.astype(np.float64).tolist()
+        total, squares = math.fsum(wide), math.fsum(x * x for x in wide)
+        allowed = eps + (140 + math.log2(n)) * 2.0**-53
+        for found, exact in ((units.a, total / n), (units.b, total), (units.c, math.sqrt(squares))):
+            assert abs(float(found) - exact) <= allowed * exact
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import weightsharing as ws
-from weightsharing.backends import GPU_BACKENDS
+from weightsharing.backends.targets import GPU_BACKENDS
 
 BACKENDS = [name for name, state in ws.backends().items() if state == "usable"]
 ON_GPU = [name for name in BACKENDS if name in GPU_BACKENDS]

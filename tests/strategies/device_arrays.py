@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import weightsharing as ws
-from weightsharing.backends import cuda
+from weightsharing.backends import device_modules
 
-if cuda.why_not_cuda():
-    pytest.skip(f"CUDA cannot be used here: {cuda.why_not_cuda()}", allow_module_level=True)
+if device_modules.why_not_cuda():
+    pytest.skip(f"CUDA cannot be used here: {device_modules.why_not_cuda()}", allow_module_level=True)
 
 RATES = np.random.default_rng(0).normal(size=(8, 9)).astype(np.float32)
 
@@ -19,7 +19,7 @@ import numpy as np
 import weightsharing as ws
 from strategies.device_arrays import RATES, back, projection
 from strategies.gpu import Borrowed, on_device
-from weightsharing.backends import cuda
+from weightsharing.backends import device_modules
 """
 
 
@@ -37,4 +37,4 @@ def back(array):
 
 
 def stream_for_test(device=0):
-    return cuda._module().TestStream(device)
+    return device_modules.cuda_module().TestStream(device)

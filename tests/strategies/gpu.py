@@ -7,7 +7,7 @@ import pytest
 
 import weightsharing as ws
 from strategies.backends import ON_GPU
-from weightsharing.backends.cuda import device_module
+from weightsharing.backends.device_modules import device_module
 
 if not ON_GPU:
     pytest.skip(f"no GPU backend can be used here: {ws.backends()}", allow_module_level=True)

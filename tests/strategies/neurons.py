@@ -3,7 +3,7 @@
 import numpy as np
 
 import weightsharing as ws
-from weightsharing.distributions import Normal, Uniform
+from weightsharing.language.distributions import Normal, Uniform
 
 LINEAR = ws.Neuron(equations="r = sum(exc)")
 

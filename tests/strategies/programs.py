@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from weightsharing.expressions import MAXIMUM_SLOTS, OPCODES
+from weightsharing.language.operations import OPCODES
+from weightsharing.language.program import MAXIMUM_SLOTS
 
 NUMPY = {
     **{opcode: getattr(np, opcode) for opcode in OPCODES if hasattr(np, opcode)},

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from weightsharing.backends.reference import ReferenceExecutor
-from weightsharing.description import (
-    PoolingDescription,
-    SharedDescription,
-    SynapsesDescription,
-)
-from weightsharing.expressions import parse_psp
+from weightsharing.backends.reference.executor import ReferenceExecutor
+from weightsharing.description.projections import PoolingDescription, SharedDescription, SynapsesDescription
+from weightsharing.language.expression import parse_psp
 
 NAN, INF = np.nan, np.inf
 

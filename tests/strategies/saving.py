@@ -42,12 +42,13 @@ def state(network):
         for target in ("exc", "inh"):
             found[f"{population.name} sum({target})"] = population.sum(target)
     for projection in network.projections:
-        if projection._weights is not None:
-            for number, array in enumerate(projection._weights.arrays):
+        weights = projection._link.weights
+        if weights is not None:
+            for number, array in enumerate(weights.arrays):
                 found[f"{projection.name} weights {number}"] = array
-        found[f"{projection.name} column"] = getattr(projection._description, "column", None)
-    for number, history in enumerate(network._histories):
-        found[f"history {number}"] = network._fetch(history.array).copy()
+        found[f"{projection.name} column"] = getattr(projection._link.description, "column", None)
+    for number, history in enumerate(network._simulation.histories):
+        found[f"history {number}"] = network._assembly.context.storage.fetch(history.array).copy()
     return found
 
 

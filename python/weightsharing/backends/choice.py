@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..description.lattice import unit_shape
+from ..description.projections import Description, PoolingDescription, SynapsesDescription
 
 # Bytes per second, flops per second of float32.
 CPU_BANDWIDTH, CPU_FLOPS_PER_THREAD = 20e9, 30e9
@@ -48,6 +55,19 @@ class Work:
     def seconds_on_gpu(self) -> float:
         """Return the estimate for a GPU."""
         return self.launches * LAUNCH + max(self.bytes / GPU_BANDWIDTH, self.flops / GPU_FLOPS)
+
+
+def least_work(description: Description, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the bytes that one trial moves and the flops that it computes at least, tap by tap."""
+    if isinstance(description, PoolingDescription):
+        weights, flops = 0, prod(description.post) * prod(description.extent)
+    elif isinstance(description, SynapsesDescription):
+        weights = len(description.column)
+        flops = 2 * weights
+    else:
+        weights = sum(prod(extent) for extent in description.extents)
+        flops = 2 * prod(unit_shape(description)) * weights
+    return dtype.itemsize * (prod(description.pre) + prod(description.post) + weights), flops
 
 
 def choose(

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
-from ..backends import backends
+from ..backends.targets import backends
+from ..version import __version__
 from .devices import CupyDevice, TorchDevice, copy_bandwidth, find_gpu, installed, multiply_add_peak
 from .harness import OURS, Ceilings, Row, our_chain, our_engine, run_row, table, try_engine
 from .rivals import rivals_of, torch_chain

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..arrays import Array
+from ..checks.shapes import Array
 
 
 def installed(module: str) -> Any:
@@ -50,29 +49,6 @@ class Device(Protocol):
 
     def release(self) -> None:
         """Give back memory that the library kept."""
-
-
-class HostDevice:
-    """NumPy arrays and the host's clock."""
-
-    name = "host"
-
-    def upload(self, values: Array) -> Array:
-        return values.copy()
-
-    def download(self, array: Any) -> Array:
-        return np.asarray(array)
-
-    def copy(self, target: Any, source: Any) -> None:
-        target[...] = source
-
-    def seconds(self, call: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
-    def release(self) -> None:
-        pass
 
 
 class TorchDevice:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..backends.cuda import CudaRunner
+from ..checks.shapes import Array
 from .devices import Device
 from .workloads import Chain, Workload
 
@@ -168,39 +167,9 @@ def run_row(
     duration : float
         Seconds that an engine is called for, per round.
     """
-    last, answers = row.sets - 1, {n: expected(n) for n in {0, row.sets - 1}}
-    calls: dict[str, int] = {}
-
-    def check(engine: Engine, n: int, when: str) -> None:
-        error = relative_error(engine.read(engine.call(n)), *answers[n])
-        row.errors[engine.name] = max(error, row.errors.get(engine.name, 0.0))
-        if not error <= engine.tolerance:
-            row.problems[engine.name] = f"wrong: relative error {error:.2g}{when}"
-
-    def first_look(engine: Engine) -> None:
-        check(engine, 0, "")
-        once = device.seconds(lambda: engine.call(last))
-        calls[engine.name] = max(1, min(1000, round(duration / max(once, 1e-9))))
-
-    times: dict[str, list[float]] = {engine.name: [] for engine in engines}
-
-    def time(engine: Engine) -> None:
-        count = calls[engine.name]
-        first = len(times[engine.name]) * (count + 1)
-        engine.call(first % row.sets)
-
-        def several() -> None:
-            for n in range(first + 1, first + 1 + count):
-                engine.call(n % row.sets)
-
-        times[engine.name].append(device.seconds(several) / count / row.work.steps)
-
-    def last_look(engine: Engine) -> None:
-        # After thousands of calls, on another set: a race need not show the first time.
-        check(engine, last, ", seen after timing")
-
-    each_round = [time] * rounds
-    for number, turn in enumerate((first_look, *each_round, last_look)):
+    measurement = _Measurement(row, device, expected, duration)
+    turns = (measurement.first_look, *[measurement.time] * rounds, measurement.last_look)
+    for number, turn in enumerate(turns):
         for engine in engines if number % 2 else reversed(engines):
             if engine.name in row.problems:
                 continue
@@ -210,13 +179,60 @@ def run_row(
             except Exception as failure:  # as in try_engine
                 row.problems[engine.name] = _words(failure)
     for engine in engines:
-        if engine.name in row.problems:
-            continue
-        lower, median, upper = statistics.quantiles(times[engine.name], n=4)
+        if engine.name not in row.problems:
+            measurement.note(engine)
+    return row
+
+
+class _Measurement:
+    """The turns that every engine of a row takes, and what they measured."""
+
+    def __init__(
+        self, row: Row, device: Device, expected: Callable[[int], tuple[Array, Array]], duration: float
+    ) -> None:
+        self.row, self.device, self.duration = row, device, duration
+        self.last = row.sets - 1
+        self.answers = {n: expected(n) for n in {0, self.last}}
+        self.calls: dict[str, int] = {}
+        self.times: dict[str, list[float]] = {}
+
+    def first_look(self, engine: Engine) -> None:
+        """Check one call, and find out how many fill the duration."""
+        self.check(engine, 0, "")
+        once = self.device.seconds(lambda: engine.call(self.last))
+        self.calls[engine.name] = max(1, min(1000, round(self.duration / max(once, 1e-9))))
+
+    def time(self, engine: Engine) -> None:
+        """Measure so many calls, after one that is not measured."""
+        times, count = self.times.setdefault(engine.name, []), self.calls[engine.name]
+        first = len(times) * (count + 1)
+        engine.call(first % self.row.sets)
+
+        def several() -> None:
+            for n in range(first + 1, first + 1 + count):
+                engine.call(n % self.row.sets)
+
+        times.append(self.device.seconds(several) / count / self.row.work.steps)
+
+    def last_look(self, engine: Engine) -> None:
+        """Check again after thousands of calls, on another set: a race need not show the first time."""
+        self.check(engine, self.last, ", seen after timing")
+
+    def check(self, engine: Engine, n: int, when: str) -> None:
+        """Compare one result with what is expected."""
+        row = self.row
+        error = relative_error(engine.read(engine.call(n)), *self.answers[n])
+        row.errors[engine.name] = max(error, row.errors.get(engine.name, 0.0))
+        if not error <= engine.tolerance:
+            row.problems[engine.name] = f"wrong: relative error {error:.2g}{when}"
+
+    def note(self, engine: Engine) -> None:
+        """Fill in what an engine without problems took."""
+        row = self.row
+        lower, median, upper = statistics.quantiles(self.times[engine.name], n=4)
         row.seconds[engine.name], row.spread[engine.name] = median, (upper - lower) / median
         if engine.tolerance <= EXACT:
             row.exact.add(engine.name)
-    return row
 
 
 def our_engine(row: Row, weights: Array, inputs: Sequence[Any], device: Device, backend: str) -> Engine:
@@ -234,8 +250,8 @@ def our_chain(row: Row, weights: Array, rates: Array, backend: str) -> Engine:
     """Make the engine that runs our network for the chain's number of steps."""
     assert isinstance(row.work, Chain)
     network, populations = row.work.network(rates, weights, backend)
-    runner = network._runner
-    if isinstance(runner, CudaRunner):
+    runner = network._assembly.context.storage.runner
+    if runner is not None and runner.launches():
         row.how["algorithm"] = f"{len(runner.launches())} launches per step"
     duration = row.work.steps * network.dt
 

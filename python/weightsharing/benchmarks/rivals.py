@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..checks.shapes import Array
 from .devices import Device, TorchDevice, installed, set_tf32
 from .harness import Engine, Row, try_engine
 from .workloads import Chain, Workload

@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import Array
-from ..description import Operation, Shape
-from ..network import Network
-from ..neuron import Neuron
-from ..population import Population
-from ..shared_projection import SharedProjection
+from ..checks.shapes import Array, Shape
+from ..description.neuron import Neuron
+from ..description.projections import Operation
+from ..network.network import Network
+from ..population.population import Population
+from ..projection.shared import SharedProjection
 
 FLOAT = 4  # bytes
 Form = Literal["filter", "lines", "layers", "bank", "pooling"]

@@ -11,7 +11,7 @@ A chain of layers has no latency. "Differences from convis" in the documentation
 """
 
 from .chains import LNCascade, Sequential, SmoothConv, Sum, sum
-from .convolutions import LN, RF, Conv1d, Conv2d, Conv3d, L
+from .convolutions import Conv1d, Conv2d, Conv3d
 from .delays import Delay, Diff, TimePadding, VariableDelay
 from .layer import Layer
 from .nonlinearities import (
@@ -22,6 +22,7 @@ from .nonlinearities import (
     Nonlinearity,
     TemporalLowPassFilterRecursive,
 )
+from .receptive_field import LN, RF, L
 from .responses import (
     ExponentialKernel,
     Resolution,

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, real_array, whole_tuple
-from ..convolution import Convolution
-from ..population import Population
+from ..checks.arrays import real_array, whole_tuple
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
+from ..population.population import Population
+from ..projection.convolution import Convolution
 from .convolutions import Conv3d
-from .layer import Built, Layer, linear, one_to_one
+from .layer import Built, Layer, build, dropped_frames, linear, one_to_one, parts_of, structures_of
 from .nonlinearities import NLRectify, TemporalLowPassFilterRecursive
 
 
@@ -53,7 +54,7 @@ class Sequential(Layer):
         return self._layers[index]
 
     def _parts(self) -> list[Layer]:
-        return [part for layer in self._layers for part in layer._parts()]
+        return parts_of(self._layers)
 
 
 class LNCascade(Layer):
@@ -145,7 +146,7 @@ class LNCascade(Layer):
             layers.append(
                 self._default if nonlinear is None else checked_layer(f"nonlinearities[{i}]", nonlinear)
             )
-        return [part for layer in layers for part in layer._parts()]
+        return parts_of(layers)
 
 
 class SmoothConv(Layer):
@@ -205,17 +206,17 @@ class SmoothConv(Layer):
 
     @property
     def _dropped_frames(self) -> int:  # type: ignore[override]
-        return max(filters._dropped_frames for filters in self._g)
+        return max(dropped_frames(filters) for filters in self._g)
 
     def _structure(self) -> Hashable:
-        return tuple(layer._structure() for layer in (*self._e, *self._g))
+        return tuple(structure for _, structure in structures_of((*self._e, *self._g)))
 
     def _build(self, pre: Population) -> Built:
         built, components, smooth = [], [], pre
         for low_pass, filters in zip(self._e, self._g, strict=True):
-            built += [low_pass._build(smooth)]
+            built += [build(low_pass, smooth)]
             smooth = built[-1].post
-            built += [filters._build(smooth)]
+            built += [build(filters, smooth)]
             components.append(built[-1].post)
         post = Population(components[0].geometry, linear())
         for component in components:

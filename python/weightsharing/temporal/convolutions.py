@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, converted, frozen, real_array, whole_tuple
-from ..convolution import Convolution
-from ..neuron import Neuron
-from ..population import Population
+from ..checks.arrays import converted, frozen, real_array, whole_tuple
+from ..checks.shapes import Array
+from ..description.neuron import Neuron
+from ..population.population import Population
+from ..projection.convolution import Convolution
 from .delays import TimePadding
+from .extents import checked_extents, checked_flag, checked_spatial_extents, positive_whole, with_time
 from .layer import Built, Layer
 from .responses import Resolution, exponential_filter_1d, exponential_highpass_filter_1d, gauss_filter_2d
 
@@ -102,14 +102,17 @@ class Conv3d(Layer):
         autopad: bool = True,
     ) -> None:
         super().__init__()
-        self._groups = _positive("groups", groups)
-        channels = _positive("out_channels", out_channels), _positive("in_channels", in_channels)
-        extent = _extents("kernel_size", kernel_size)
+        self._groups = positive_whole("groups", groups)
+        channels = positive_whole("out_channels", out_channels), positive_whole("in_channels", in_channels)
+        extent = checked_extents("kernel_size", kernel_size)
         self._check_groups(channels)
-        self._stride, self._dilation = _spatial("stride", stride), _spatial("dilation", dilation)
+        self._stride, self._dilation = (
+            checked_spatial_extents("stride", stride),
+            checked_spatial_extents("dilation", dilation),
+        )
         self._time_pad = TimePadding()
         self.do_time_pad, self.autopad, self.autopad_mode = time_pad, autopad, "replicate"
-        has_bias = _flag("bias", bias)
+        has_bias = checked_flag("bias", bias)
         self._weight: Array = frozen(np.zeros((channels[0], channels[1] // self._groups, *extent)))
         self._bias: Array | None = frozen(np.zeros(channels[0])) if has_bias else None
 
@@ -127,7 +130,7 @@ class Conv3d(Layer):
 
     @do_time_pad.setter
     def do_time_pad(self, flag: bool) -> None:
-        self._do_time_pad = _flag("time_pad", flag)
+        self._do_time_pad = checked_flag("time_pad", flag)
 
     @property
     def autopad(self) -> bool:
@@ -136,7 +139,7 @@ class Conv3d(Layer):
 
     @autopad.setter
     def autopad(self, flag: bool) -> None:
-        self._autopad = _flag("autopad", flag)
+        self._autopad = checked_flag("autopad", flag)
 
     @property
     def autopad_mode(self) -> str:
@@ -227,7 +230,7 @@ class Conv3d(Layer):
         """
         flags = {"normalize": normalize, "preserve_channels": preserve_channels, "flip": flip}
         for name, flag in flags.items():
-            _flag(name, flag)
+            checked_flag(name, flag)
         weight = self._full(real_array("w", w), bool(preserve_channels))
         if normalize:
             total = float(weight.sum())
@@ -428,10 +431,10 @@ class Conv2d(Conv3d):
         super().__init__(
             in_channels,
             out_channels,
-            _with_time("kernel_size", kernel_size),
+            with_time("kernel_size", kernel_size),
             bias,
-            _with_time("stride", stride),
-            _with_time("dilation", dilation),
+            with_time("stride", stride),
+            with_time("dilation", dilation),
             groups,
             autopad=autopad,
         )
@@ -467,127 +470,3 @@ class Conv1d(Conv3d):
     ) -> None:
         length = whole_tuple("kernel_size", kernel_size, 1, "one entry")
         super().__init__(in_channels, out_channels, (*length, 1, 1), bias, groups=groups, time_pad=time_pad)
-
-
-class RF(Conv3d):
-    """Receptive field: `Conv3d` at a single place, the result has one pixel.
-
-    The first weight along x and y lies on the first pixel. Pixels beyond the filter are not seen; where the
-    filter is larger than the image, it sees 0. Mind that ``set_weight(w)`` lays `w` on the image rotated by 180
-    degrees: a pattern to be found needs ``flip=False``.
-
-    Until weights are set they are the mean over the image and the time of `kernel_size`; `weight` shows them
-    after the first run.
-
-    Parameters
-    ----------
-    in_channels, out_channels, bias
-        As for `Conv3d`.
-    kernel_size : int or (int, int, int)
-        Extent in time, x and y; without weights only that in time counts.
-    rf_mode : {'corner'}
-        Where the filter lies.
-    """
-
-    def __init__(
-        self,
-        in_channels: int = 1,
-        out_channels: int = 1,
-        kernel_size: int | Sequence[int] = (1, 1, 1),
-        bias: bool = True,
-        rf_mode: str = "corner",
-    ) -> None:
-        if rf_mode != "corner":
-            raise ValueError(f"rf_mode is {rf_mode!r}; expected 'corner'.")
-        super().__init__(in_channels, out_channels, kernel_size, bias)
-        self._mean: Array | None = self._weight  # used until weights are set
-
-    def set_weight(
-        self, w: Any, normalize: bool = False, preserve_channels: bool = False, flip: bool = True
-    ) -> None:
-        """Assign weights, see `Conv3d.set_weight`."""
-        super().set_weight(w, normalize, preserve_channels, flip)
-        self._mean = None
-
-    def _structure(self) -> Hashable:
-        return self._mean is None, super()._structure()
-
-    def _present_weight(self) -> Array:
-        return self._weight if self._mean is None else self._mean
-
-    def _weight_for(self, pre: Population) -> Array:
-        if self._mean is None:
-            return self._weight
-        shape = (*self._weight.shape[:3], *pre.geometry[:2])
-        self._mean = frozen(np.full(shape, 1.0 / math.prod(shape[2:])))
-        return self._mean
-
-    def _placed(self, geometry: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Any]]:
-        return (1, 1), {"padding": 0.0, "strides": 1, "first": 0, "anchor": 0}
-
-
-class L(Conv3d):
-    """Linear model: `Conv3d` without a bias.
-
-    Parameters
-    ----------
-    kernel_dim : (int, int, int) or (int, int, int, int, int)
-        Extent in time, x and y; or the number of channels of the result and of the movie before it.
-    bias : bool
-        Whether there is one nevertheless.
-    """
-
-    def __init__(self, kernel_dim: Sequence[int] = (1, 1, 1), bias: bool = False) -> None:
-        channels = (1, 1)
-        if isinstance(kernel_dim, Sequence) and len(kernel_dim) == 5:
-            channels, kernel_dim = (kernel_dim[1], kernel_dim[0]), kernel_dim[2:]
-        super().__init__(*channels, kernel_dim, bias)
-
-    @property
-    def conv(self) -> Conv3d:
-        """The filter: this layer itself."""
-        return self
-
-
-class LN(L):
-    """Linear-nonlinear model: ``max(x, 0)`` of `L`.
-
-    Parameters
-    ----------
-    kernel_dim, bias
-        As for `L`.
-    """
-
-    _bounds = " : min=0.0"
-
-
-def _flag(name: str, flag: Any) -> bool:
-    if not isinstance(flag, (bool, np.bool_)):
-        raise TypeError(f"{name} is {flag!r}; expected True or False.")
-    return bool(flag)
-
-
-def _positive(name: str, value: Any) -> int:
-    number = whole_number(name, value)
-    if number < 1:
-        raise ValueError(f"{name} is {number}; expected at least 1.")
-    return number
-
-
-def _extents(name: str, values: Any) -> tuple[int, ...]:
-    entries = whole_tuple(name, values, 3, "one for time, x and y")
-    if min(entries) < 1:
-        raise ValueError(f"{name} is {entries}; expected at least 1 along each axis.")
-    return entries
-
-
-def _spatial(name: str, values: Any) -> tuple[int, ...]:
-    """Entries along x and y; one number stands for these two."""
-    entries = _extents(name, values)
-    if np.ndim(values) and entries[0] != 1:
-        raise ValueError(f"{name} is {entries}; expected 1 along time, or a single number for x and y.")
-    return entries[1:]
-
-
-def _with_time(name: str, values: Any) -> tuple[int, ...]:
-    return (1, *whole_tuple(name, values, 2, "one for x and y"))

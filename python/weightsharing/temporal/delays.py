@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..arrays import Array, frozen, real_array
-from ..compilation import HISTORIES
-from ..pointwise import PointwiseProjection
-from ..population import Population
+from ..checks.arrays import frozen, real_array
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
+from ..description.histories import HISTORIES
+from ..population.population import Population
+from ..projection.pointwise import PointwiseProjection
 from .layer import Built, Layer, linear, one_to_one
 
 

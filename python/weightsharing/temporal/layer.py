@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arguments import whole_number
-from ..arrays import Array, converted, real_array
-from ..convolution import Convolution
-from ..errors import StateError
-from ..inputs import MoviePopulation
-from ..network import Network
-from ..neuron import Neuron
-from ..population import Population
+from ..checks.arrays import converted, real_array
+from ..checks.errors import StateError
+from ..checks.numbers import whole_number
+from ..checks.shapes import Array
+from ..description.neuron import Neuron
+from ..network.network import Network
+from ..population.movies import MoviePopulation
+from ..population.population import Population
+from ..projection.convolution import Convolution
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Layer:
         """Return networks for the present structure and a movie (batch, channel, time, x, y)."""
         batch, channels, _, x, y = shape
         groups = _groups(self._parts())
-        wanted = [_structures(group) for group in groups]
+        wanted = [structures_of(group) for group in groups]
         present = self._stages
         if present and present[0].shape == (batch, x, y, channels):
             if [stage.structure for stage in present] == wanted:
@@ -253,16 +254,16 @@ class Stage:
     def __init__(
         self, layers: list[Layer], shape: tuple[int, int, int, int], settings: dict[str, Any]
     ) -> None:
-        self.shape, self.structure = shape, _structures(layers)
+        self.shape, self.structure = shape, structures_of(layers)
         self.remembers = any(layer._remembers for layer in layers)
         self._added = sum(layer._added_frames for layer in layers)
-        self._dropped = sum(layer._dropped_frames for layer in layers)
+        self._dropped = sum(dropped_frames(layer) for layer in layers)
         self.network = Network(update="feedforward", batch=shape[0], **settings)
         self.movie = MoviePopulation(shape[1:], network=self.network)
         self.built = [Built(self.movie)]
         with self.network:
             for layer in layers:
-                self.built.append(layer._build(self.built[-1].post))
+                self.built.append(build(layer, self.built[-1].post))
         self.refresh()
         self.network.compile()
 
@@ -328,7 +329,7 @@ def _groups(layers: list[Layer]) -> list[list[Layer]]:
     groups: list[list[Layer]] = []
     open_end = False
     for layer in layers:
-        alone = bool(layer._added_frames or layer._dropped_frames)
+        alone = bool(layer._added_frames or dropped_frames(layer))
         if not open_end or alone or layer._history in ("mean", "mirror", "full_copy"):
             groups.append([])
         groups[-1].append(layer)
@@ -336,8 +337,24 @@ def _groups(layers: list[Layer]) -> list[list[Layer]]:
     return groups or [[]]
 
 
-def _structures(layers: list[Layer]) -> list[tuple[Layer, Hashable]]:
+def parts_of(layers: Iterable[Layer]) -> list[Layer]:
+    """Layers that are applied one after the other, those of chains one by one."""
+    return [part for layer in layers for part in layer._parts()]
+
+
+def structures_of(layers: Iterable[Layer]) -> list[tuple[Layer, Hashable]]:
+    """The layers, and what the shape of each one's network depends on."""
     return [(layer, layer._structure()) for layer in layers]
+
+
+def dropped_frames(layer: Layer) -> int:
+    """Number of frames at the start of a piece that the result of a layer has not."""
+    return layer._dropped_frames
+
+
+def build(layer: Layer, pre: Population) -> Built:
+    """Add what a layer is made of to the network of `pre`."""
+    return layer._build(pre)
 
 
 def _checked_movie(movie: Any) -> Array:

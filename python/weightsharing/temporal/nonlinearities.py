@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 
-from ..arguments import finite_number, positive_number
-from ..neuron import Neuron
-from ..population import Population
+from ..checks.numbers import finite_number, positive_number
+from ..description.neuron import Neuron
+from ..population.population import Population
 from .layer import Built, Layer, one_to_one
 from .responses import Resolution, checked_resolution
 

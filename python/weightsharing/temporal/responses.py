@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import finite_number, positive_number, whole_number
+from ..checks.numbers import finite_number, positive_number, whole_number
 
 Response = NDArray[np.float64]
 

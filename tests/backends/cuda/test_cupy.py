@@ -9,8 +9,8 @@ import pytest
 
 import weightsharing as ws
 from strategies.processes import output_of
-from weightsharing.backends import cupy
-from weightsharing.backends.cuda import device_module
+from weightsharing.backends import cupy, device_modules
+from weightsharing.backends.device_modules import device_module
 
 USABLE = ws.backends()["cupy"] == "usable"
 usable = pytest.mark.skipif(not USABLE, reason="needs the CuPy backend")
@@ -58,12 +58,14 @@ def fail():
 )
 def test_why_not(monkeypatch, installed, driver, imported, compiler, reason):
     """The first thing that is missing, and CuPy is imported only when nothing else is."""
-    monkeypatch.setattr(cupy, "emulated", lambda: False)
-    monkeypatch.setattr(cupy.importlib.util, "find_spec", lambda name: object() if installed else None)
-    monkeypatch.setattr(cupy, "driver_module", lambda: driver)
-    monkeypatch.setattr(cupy, "_cupy", imported)
-    monkeypatch.setattr(cupy, "find_compiler", lambda: compiler)
-    said = cupy.why_not_cupy.__wrapped__()
+    monkeypatch.setattr(device_modules, "emulated", lambda: False)
+    monkeypatch.setattr(
+        device_modules.importlib.util, "find_spec", lambda name: object() if installed else None
+    )
+    monkeypatch.setattr(device_modules, "driver_module", lambda: driver)
+    monkeypatch.setattr(device_modules, "library", imported)
+    monkeypatch.setattr(device_modules, "find_compiler", lambda: compiler)
+    said = device_modules.why_not_cupy.__wrapped__()
     assert reason in said and bool(said) == bool(reason)
 
 

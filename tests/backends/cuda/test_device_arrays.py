@@ -11,8 +11,8 @@ import weightsharing as ws
 from strategies.backends import emulated
 from strategies.device_arrays import RATES, back, projection
 from strategies.gpu import Borrowed, on_device
-from weightsharing.backends import cuda
-from weightsharing.device_arrays import CUDA
+from weightsharing.backends import device_modules
+from weightsharing.checks.device_arrays import CUDA
 
 
 class OnlyDLPack:
@@ -44,7 +44,7 @@ def test_dlpack_of_the_state():
     for version, name in ((None, "dltensor"), ((0, 8), "dltensor"), ((1, 1), "dltensor_versioned")):
         capsule = array.__dlpack__(max_version=version)
         assert f'"{name}"' in repr(capsule)
-        address, shape, dtype, strides, read_only = cuda._module().dlpack_view(capsule)
+        address, shape, dtype, strides, read_only = device_modules.cuda_module().dlpack_view(capsule)
         assert (shape, dtype, strides, read_only) == ((1, 2, 3), "f4", (6, 3, 1), False)
         assert address == array.__cuda_array_interface__["data"][0]
     for stream in (-1, 1, 2, None):
@@ -58,7 +58,7 @@ def test_dlpack_of_the_state():
         with pytest.raises(error, match=next(iter(request))):
             array.__dlpack__(**request)
     with pytest.raises(TypeError, match="capsule"):
-        cuda._module().dlpack_view(None)
+        device_modules.cuda_module().dlpack_view(None)
 
 
 @emulated
@@ -75,10 +75,10 @@ def test_dlpack_keeps_its_owner_alive():
     del network, population
     gc.collect()
     assert (seen == 6).all()
-    before = cuda._module().allocated_bytes()
+    before = device_modules.cuda_module().allocated_bytes()
     del seen, abandoned
     gc.collect()
-    assert cuda._module().allocated_bytes() < before
+    assert device_modules.cuda_module().allocated_bytes() < before
 
 
 @pytest.mark.parametrize("versions", [True, False])

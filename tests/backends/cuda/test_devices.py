@@ -7,7 +7,7 @@ import pytest
 from strategies.backends import emulated
 from strategies.gpu import each_backend
 from strategies.processes import run_python
-from weightsharing.backends.cuda import device_module
+from weightsharing.backends.device_modules import device_module
 
 
 @emulated

@@ -12,15 +12,15 @@ from strategies.backends import emulated
 from strategies.device_arrays import PREAMBLE, RATES, back, projection, stream_for_test
 from strategies.gpu import on_device
 from strategies.processes import run_python
-from weightsharing.backends import cuda
-from weightsharing.errors import StateError
+from weightsharing.backends import device_modules
+from weightsharing.checks.errors import StateError
 
 
 @emulated
 @pytest.mark.parametrize("psp", ["w*pre.r", "w*pre.r**2", "log(1 + w*w*pre.r*pre.r)"])
 def test_a_call_in_a_graph_of_the_caller(psp):
     """Captured: nothing is allocated, nothing waits; replayed: new rates, and the weights of the capture."""
-    made, module, stream = projection(psp), cuda._module(), stream_for_test()
+    made, module, stream = projection(psp), device_modules.cuda_module(), stream_for_test()
     there, out = on_device(RATES), on_device(np.zeros((8, 9), np.float32))
     expected = made(RATES)
     made(there, out=out)
@@ -121,7 +121,7 @@ def test_calls_leave_the_memory_of_a_network_alone():
 
 @emulated
 def test_an_error_in_one_network_leaves_the_others_alone():
-    module = cuda._module()
+    module = device_modules.cuda_module()
     networks = [ws.Network(backend="cuda") for _ in "ab"]
     populations = [network.create(5, ws.Neuron(equations="r += 1")) for network in networks]
     for network in networks:

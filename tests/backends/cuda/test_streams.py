@@ -10,8 +10,8 @@ from strategies.backends import emulated
 from strategies.device_arrays import PREAMBLE, RATES, projection, stream_for_test
 from strategies.gpu import Borrowed, on_device
 from strategies.processes import run_python
-from weightsharing.backends import Target
-from weightsharing.device_arrays import device_stream
+from weightsharing.backends.targets import Target
+from weightsharing.checks.device_arrays import device_stream
 
 # --- What 'auto' takes ---
 
@@ -32,8 +32,8 @@ def test_the_emulation_is_no_gpu_for_auto():
 
 def test_auto_takes_a_gpu_for_a_large_step(monkeypatch):
     """As on a machine with a GPU: the module that can be used here stands for it."""
-    monkeypatch.setattr("weightsharing.network.usable_gpus", lambda: ["cuda"])
-    monkeypatch.setattr("weightsharing.network.why_no_gpu", lambda: "")
+    monkeypatch.setattr("weightsharing.simulation.placement.usable_gpus", lambda: ["cuda"])
+    monkeypatch.setattr("weightsharing.simulation.placement.why_no_gpu", lambda: "")
     network = ws.Network()
     with network:
         pre, post = ws.Population((500, 500)), ws.Population((500, 500))
@@ -49,7 +49,7 @@ def test_auto_takes_a_gpu_for_a_large_step(monkeypatch):
     small.network.compile(device=0)
     assert small.describe()["backend"] == "cuda"
     named = projection(backend="auto")
-    named._given = Target("cpu")
+    named._link.given = Target("cpu")
     named.network.compile()
     assert named.describe()["backend"] == "cpu"
 
@@ -165,7 +165,7 @@ def test_two_devices():
     done = run_python(
         PREAMBLE
         + """
-module = cuda._module()
+module = device_modules.cuda_module()
 for text in ("device is 2; this machine has 2 CUDA device",):
     try:
         ws.Network(backend="cuda", device=2)

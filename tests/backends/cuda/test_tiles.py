@@ -17,8 +17,8 @@ from strategies.agreement import (
 )
 from strategies.gpu import each_backend
 from weightsharing.backends.cuda import CudaExecutor
-from weightsharing.description import PoolingDescription, SharedDescription
-from weightsharing.expressions import parse_psp
+from weightsharing.description.projections import PoolingDescription, SharedDescription
+from weightsharing.language.expression import parse_psp
 
 pytestmark = pytest.mark.thread_order
 

@@ -10,12 +10,8 @@ import pytest
 
 from strategies.folders import ORACLE
 from strategies.reference import RAMP, once, pooling, shared, synapses
-from weightsharing.backends.reference import centres
-from weightsharing.description import (
-    OPERATIONS,
-    PADDINGS,
-    SharedDescription,
-)
+from weightsharing.description.lattice import centres
+from weightsharing.description.projections import OPERATIONS, PADDINGS, SharedDescription
 
 pytestmark = pytest.mark.python_only
 

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from strategies.reference import INF, NAN, RAMP, once, pooling, shared, synapses
-from weightsharing.backends.reference import centres
-from weightsharing.description import (
-    OPERATIONS,
-)
+from weightsharing.description.lattice import centres
+from weightsharing.description.projections import OPERATIONS
 
 pytestmark = pytest.mark.python_only
 

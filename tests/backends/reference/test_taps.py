@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from strategies.reference import RAMP, once, shared
-from weightsharing.backends.reference import axis_centres, centres, locate, tap_offsets
+from weightsharing.description.lattice import axis_centres, centres, locate, tap_offsets
 
 pytestmark = pytest.mark.python_only
 

@@ -91,6 +91,7 @@ struct Plain {
                  : epsilon * (std::abs(static_cast<double>(before)) + std::abs(static_cast<double>(extreme)));
     const double size =
         static_cast<double>(reduction == reduce_mean && divisor ? magnitude / divisor : magnitude);
+    // Measured of the numbers that are drawn here; section 2 of docs/spec.md says what is proved.
     return epsilon * (4 * size + std::abs(static_cast<double>(before)));
   }
 };

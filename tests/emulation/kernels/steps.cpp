@@ -69,8 +69,8 @@ void time_keepers() {
         std::memcpy(&words[chain][place + 4], &parameters, sizeof(parameters));
         return head;
       };
-      const LevelPiece heads[] = {put(0, piece, level_update, 1), put(1, other, level_copy, 0)};
-      put(0, next, level_copy_each, 0);
+      const LevelPiece heads[] = {put(0, piece, LevelKind::update, 1), put(1, other, LevelKind::copy, 0)};
+      put(0, next, LevelKind::copy_each, 0);
       const int64_t threads[] = {2 * elements, divide_up(elements, 16 / sizeof(T))};
       for (int c : {0, 1})
         for (int32_t k = 0; k * level_threads < threads[c]; ++k)
