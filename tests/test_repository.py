@@ -17,7 +17,7 @@ from weightsharing import _core
 pytestmark = pytest.mark.python_only
 
 MOST_LINES = 500
-# Files that are longer, and why. A file is divided, or its line removed when it is short enough: nothing is added.
+# Files that are longer, and why: a reason for each. A line goes when its file is short enough.
 LONGER: dict[str, str] = {}
 
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(
