@@ -64,11 +64,12 @@ class Simulation:
         self._callbacks = callbacks
         self.histories: tuple[History, ...] = ()
         self._pushed: list[State] = []
-        self._runner = self.prepare(target)
-        # What `reset` restores.
-        for units in assembly.units:
-            units.initial = {name: units.array(name).copy() for name in units.declared}
+        # What `reset` restores. Copied first: memory may be short, and the runner before is in charge until then.
+        initial = [{name: units.array(name).copy() for name in units.declared} for units in assembly.units]
         self._initial_draws = self.context.source.state
+        self._runner = self.prepare(target)
+        for units, values in zip(assembly.units, initial, strict=True):
+            units.initial = values
 
     def prepare(self, target: Target) -> Runner:
         """Write the schedule and make what runs it, also for histories with other arrays."""
