@@ -3,6 +3,7 @@
 
 #include "cuda/psp.h"
 #include "cuda/weights.h"
+#include "plan/filters.h"
 
 namespace weightsharing::cuda {
 namespace {
@@ -35,7 +36,8 @@ class SharedEngine final : public Engine {
 
   void set_weights(const std::vector<const void*>& values, Stream stream) override {
     for (Part& part : parts_) {
-      const std::vector<T> filters = filters_of<T>(part.plan, values, flip_);
+      const std::vector<T> filters =
+          plan::filters_in_order<T>(values, part.plan.first_filter, part.plan.filters, part.plan.taps, flip_);
       psp_.upload_weights(part.weights, filters, stream);
       part.parameters.weights = static_cast<const T*>(part.weights->data());
       if (part.plan.kernel == plan::WindowKernel::bank || part.plan.kernel == plan::WindowKernel::bank_tf32) {

@@ -1,23 +1,10 @@
 #include "cuda/weights.h"
 
-#include <algorithm>
 #include <limits>
 
 #include "plan/lowrank.h"
 
 namespace weightsharing::cuda {
-
-template <class T>
-std::vector<T> filters_of(const plan::WindowLaunchPlan& plan, const std::vector<const void*>& values,
-                          bool flip) {
-  std::vector<T> filters;
-  for (int f = 0; f < plan.filters; ++f) {
-    const T* filter = static_cast<const T*>(values[plan.first_filter + f]);
-    filters.insert(filters.end(), filter, filter + plan.taps);
-    if (flip) std::reverse(filters.end() - plan.taps, filters.end());
-  }
-  return filters;
-}
 
 template <class T>
 std::vector<T> pack(const plan::WindowLaunchPlan& plan, const std::vector<T>& filters) {
@@ -49,8 +36,6 @@ std::optional<Products<T>> separate(const plan::WindowLaunchPlan& plan, const st
   return products;
 }
 
-template std::vector<float> filters_of(const plan::WindowLaunchPlan&, const std::vector<const void*>&, bool);
-template std::vector<double> filters_of(const plan::WindowLaunchPlan&, const std::vector<const void*>&, bool);
 template std::vector<float> pack(const plan::WindowLaunchPlan&, const std::vector<float>&);
 template std::vector<double> pack(const plan::WindowLaunchPlan&, const std::vector<double>&);
 template std::optional<Products<float>> separate(const plan::WindowLaunchPlan&, const std::vector<float>&);

@@ -8,11 +8,6 @@
 
 namespace weightsharing::cuda {
 
-// The filters of a part one after the other, [filter][tap]; `flip` reverses each.
-template <class T>
-std::vector<T> filters_of(const plan::WindowLaunchPlan& plan, const std::vector<const void*>& values,
-                          bool flip);
-
 // [tap][packed_filters] with zeros behind the last filter, for a bank.
 template <class T>
 std::vector<T> pack(const plan::WindowLaunchPlan& plan, const std::vector<T>& filters);
