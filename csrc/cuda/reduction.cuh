@@ -6,8 +6,8 @@
 
 namespace weightsharing::cuda {
 
-// Sums add at most so many elements one after the other, and then such partial sums in levels, so that the
-// rounding error grows with the logarithm of the number of elements: as on the CPU.
+// Sums add at most so many elements one after the other, and then such partial sums in levels, so that their
+// rounding error grows slowly with the number of elements. docs/design.md, section 6, has the bounds.
 constexpr int chunk_taps = 32;
 
 // reduce_mean is a sum here; the division is the caller's.

@@ -83,9 +83,10 @@ class Convolution(BaseProjection):
             ``'direct'`` computes tap by tap; ``'auto'`` takes whatever is fastest here (see `describe`).
             ``'3xtf32'`` computes a bank on the tensor cores of a CUDA device (compute capability 8.0 or newer),
             with three products of TF32 numbers for each product of float32: float32, operation 'sum' or
-            'mean', psp f(w) * g(pre.r), regular centres. Of n taps the error is at most
-            16 * eps * n * max|w| * max|r| over the window (eps = 2**-23), plus n * 2**-126. ``'auto'`` does not
-            choose it: how fast it is has not been measured yet.
+            'mean', psp f(w) * g(pre.r), regular centres. Of n taps the error is expected to stay below
+            16 * eps * n * max|w| * max|r| over the window (eps = 2**-23), plus n * 2**-126; this cannot be proved,
+            as no vendor says how tensor cores round. ``'auto'`` does not choose it: how fast it is has not been
+            measured yet.
         time_axis : bool
             Whether the first axis of the weights (of each filter of a bank) is time: element 0 meets the rates
             that the projection would read without it, element n those of n steps earlier. Time is never
