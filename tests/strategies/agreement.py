@@ -267,7 +267,9 @@ def draw_numbers(generator, shape, dtype, positive, specials, data="random"):
     elif data == "ramp":
         values = np.linspace(value, generator.uniform(-2.0, 2.0), values.size).reshape(shape)
     elif data == "one large" and values.size:
-        values[...] = 2.0 ** -generator.uniform(1, 1.5 * np.finfo(dtype).nmant)
+        # Where psps take log(1+r), 1+r must differ from 1: infinity times log(1) is NaN, times less than that infinity.
+        smallest = (1.0 if positive else 1.5) * np.finfo(dtype).nmant
+        values[...] = 2.0 ** -generator.uniform(1, smallest)
         values.flat[generator.integers(values.size)] = value
     if positive:
         values = np.abs(values)

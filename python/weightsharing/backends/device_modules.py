@@ -69,7 +69,7 @@ def why_not_cuda() -> str:
     """Say why CUDA cannot be used here; an empty text if it can."""
     found = cuda_module()
     if isinstance(found, str):
-        return f"not built, because no nvcc was found when the package was installed ({found})"
+        return f"not built when the package was installed: no nvcc was found, or CUDA was left out ({found})"
     return str(found.why_not())
 
 
