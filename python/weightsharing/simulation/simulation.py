@@ -62,24 +62,23 @@ class Simulation:
     def __init__(self, assembly: Assembly, target: Target, callbacks: Callbacks) -> None:
         self.assembly, self.context = assembly, assembly.context
         self._callbacks = callbacks
-        self.histories: tuple[History, ...] = ()
         self._pushed: list[State] = []
         # What `reset` restores. Copied first: memory may be short, and the runner before is in charge until then.
         initial = [{name: units.array(name).copy() for name in units.declared} for units in assembly.units]
         self._initial_draws = self.context.source.state
-        self._runner = self.prepare(target)
+        self.prepare(target)
         for units, values in zip(assembly.units, initial, strict=True):
             units.initial = values
 
-    def prepare(self, target: Target) -> Runner:
+    def prepare(self, target: Target) -> None:
         """Write the schedule and make what runs it, also for histories with other arrays."""
         context = self.context
         compiled = compile_steps(self.assembly, target)
         dtype = run_dtype(self.assembly)
         schedule = Schedule(compiled.steps, dtype, context.dt, context.source.seed, context.first_trial)
-        self._runner = context.storage.runner = make_runner(schedule, target)
-        self.histories = compiled.histories
-        return self._runner
+        self._runner: Runner = make_runner(schedule, target)
+        self.histories: tuple[History, ...] = compiled.histories
+        context.storage.runner = self._runner
 
     # --- Values and time ---
 
