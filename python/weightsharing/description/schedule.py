@@ -1,6 +1,6 @@
 """The step of a network as a flat list, and what a backend must provide to run it.
 
-`compilation` writes the list once per `Network.compile`; the runner of a backend repeats it. All arrays are
+`simulation.compilation` writes the list once per `Network.compile`; the runner of a backend repeats it. All arrays are
 C-contiguous, of the network's dtype, and carry a leading batch axis (1 without a batch). They are allocated
 before the list is written and stay where they are until the network is compiled again: Python reads and
 assigns them in place between runs, a runner may keep their addresses as long as it keeps the list alive.

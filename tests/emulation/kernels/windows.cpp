@@ -14,7 +14,7 @@ namespace weightsharing::cuda {
 
 namespace {
 
-// The definition, with nothing in common with coordinates.cuh.
+// The definition, with nothing in common with primitives/padding.h.
 long plain_place(long u, long n, int outside) {
   const auto modulo = [](long a, long b) { return (a % b + b) % b; };
   if (u >= 0 && u < n) return u;
